@@ -17,9 +17,9 @@ from functools import partial
 from importlib import import_module
 from typing import Any, NoReturn, TextIO
 
-from unblank.interruption import REQUESTS, asked_by, end_on_signals, leave
+from unblank.interruption import REQUESTS, leave, raise_on_signals, received_signal
 from unblank.supervision import supervise
-from unblank.terminal_text import printable_line, tell
+from unblank.terminal_text import print_message, printable_line
 from unblank.untrusted.panics import panics_named
 from unblank.version import __version__
 
@@ -113,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _dispatch(name: str, *words: str) -> None:
     """Do what the first word says."""
     if name in ("-h", "--help", "help"):
-        print(overview())
+        print(_overview())
         return
     if name in ("-V", "--version"):
         print(f"unblank {__version__}")
@@ -121,7 +121,7 @@ def _dispatch(name: str, *words: str) -> None:
     if name not in COMMANDS:
         _fail(f"unblank: unknown command {name!r}{_suggestion(name)}")
     try:
-        with warnings.catch_warnings(), end_on_signals():
+        with warnings.catch_warnings(), raise_on_signals():
             warnings.showwarning = _note
             with panics_named():
                 _run(name, words)
@@ -130,13 +130,13 @@ def _dispatch(name: str, *words: str) -> None:
     except BrokenPipeError:
         raise
     except Exception as error:
-        if (number := asked_by()) is not None:  # a library made an error of its own of it
+        if (number := received_signal()) is not None:  # a library made an error of its own of it
             _leave(name, number)
         if _is_out_of_memory(error) and not os.environ.get("UNBLANK_TRACEBACK"):
             _fail(f"unblank {name}: memory ran out: {_memory_advice(name)}")
         if os.environ.get("UNBLANK_TRACEBACK") or not _is_for_the_user(error):
             raise
-        _let_the_first_speak()
+        _let_rank_0_report_first()
         # Of several processes that fail together, one says why.
         message = _with_names_in_one_line(str(error), words)
         _fail(f"unblank {name}: {message}" if message else "")
@@ -150,7 +150,7 @@ def _with_names_in_one_line(message: str, words: Sequence[str]) -> str:
     return message
 
 
-def _let_the_first_speak() -> None:
+def _let_rank_0_report_first() -> None:
     """Wait a moment in the other processes of a run: what all find wrong, the first says alone.
 
     When it has ended, whoever started them ends the others; one that fails alone speaks after that.
@@ -159,7 +159,7 @@ def _let_the_first_speak() -> None:
         time.sleep(_TURN)
 
 
-def overview() -> str:
+def _overview() -> str:
     """Return the text of `unblank --help`: the commands by what one wants to do."""
     width = max(map(len, COMMANDS))
     lines = ["usage: unblank COMMAND [options]", ""]
@@ -215,7 +215,7 @@ def _say_ended(name: str, number: int, message: str = "") -> None:
         said = f"a library failed ({signal_name}): a file may be damaged, or memory ran out"
     if os.environ.get("RANK", "0") == "0":
         with suppress(BrokenPipeError):
-            tell(f"unblank {name}: {said}")
+            print_message(f"unblank {name}: {said}")
 
 
 def _leave(name: str, number: int, message: str = "") -> NoReturn:
@@ -261,12 +261,12 @@ def _note(
 ) -> None:
     """Print a warning, once a run, without the place in our source, which tells a user nothing."""
     if os.environ.get("RANK", "0") == "0":
-        tell(f"note: {message}")
+        print_message(f"note: {message}")
 
 
 def _fail(message: str) -> NoReturn:
     if sys.stderr is not None and message:
-        tell(message)
+        print_message(message)
     _drop_output()
     if "RANK" in os.environ:  # the others wait for this end
         leave(2)

@@ -1,4 +1,4 @@
-"""A model whose values are made later, one tensor at a time, and are those that it would have now.
+"""Deferred initialization: a model's values are computed later, tensor by tensor, to the same bits.
 
 A model of which each process keeps a shard is never whole in any of them. It is built on the meta
 device, where a tensor takes no memory; what would have been done to its tensors is noted, whether

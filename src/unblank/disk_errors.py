@@ -1,4 +1,4 @@
-"""One error for a file that cannot be written, whatever a library makes of it.
+"""One error for a file that cannot be written, whichever library fails to write it.
 
 Python's own errors name no file if a write fails half way (a full disk, a quota), safetensors and
 tokenizers raise classes of their own with the system's number in the text, numpy names no number.

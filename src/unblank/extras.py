@@ -6,9 +6,10 @@ its first step, so that nothing is lost to a package that is missing at its end.
 
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
-__all__ = ["install_command", "is_installed", "optional_package", "require_package"]
+__all__ = ["install_command", "is_installed", "optional_package", "picture_note", "require_package"]
 
 EXTRAS = {
     "pyarrow": "data",
@@ -80,6 +81,13 @@ def optional_package(package: str, purpose: str) -> Any:
         return import_module(package)
     except ImportError as error:
         raise _absent(package, purpose) from error
+
+
+def picture_note(path: Path, *, is_drawn: bool) -> str:
+    """Return the line that says where a picture is, or how to get one."""
+    if is_drawn:
+        return f"picture: {path}"
+    return f"{path} was not drawn; to draw it: {install_command('matplotlib')}"
 
 
 def _absent(package: str, purpose: str) -> ImportError:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from unblank.integrity import write_at_once
+from unblank.integrity import write_atomically
 from unblank.unicode import require_unicode
 
 __all__ = ["as_files"]
@@ -52,7 +52,7 @@ def _written(table: Any, folder: Path, name: str) -> str:
     path = folder / f"{name}-{digest}.jsonl"
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        write_at_once(path, content)
+        write_atomically(path, content)
     return str(path)
 
 

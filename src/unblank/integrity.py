@@ -28,6 +28,7 @@ __all__ = [
     "SHARDED_NAME",
     "FileFacts",
     "apply_umask",
+    "atomic_file",
     "digest_damage",
     "facts_of_files",
     "file_facts",
@@ -37,8 +38,7 @@ __all__ = [
     "seal",
     "seal_text",
     "weights_files",
-    "write_at_once",
-    "written_whole",
+    "write_atomically",
 ]
 
 MANIFEST_NAME = "manifest.json"
@@ -221,7 +221,7 @@ def apply_umask(folder: Path) -> None:
         path.chmod((0o777 if path.is_dir() else 0o666) & ~umask)
 
 
-def write_at_once(path: Path, content: str | bytes) -> None:
+def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a file, or replace it, so that a kill or a full disk leaves the old one or the new one.
 
     Args:
@@ -231,19 +231,19 @@ def write_at_once(path: Path, content: str | bytes) -> None:
     Raises:
         OSError: it cannot be written; the message names it and says what to do.
     """
-    with written_whole(path) as file:
+    with atomic_file(path) as file:
         file.write(content.encode("utf-8") if isinstance(content, str) else content)
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[BinaryIO]:
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """Give a file to write into, which takes the place of another one when the block ends well.
 
     Args:
         path: of the file; its folder is there.
 
     Raises:
-        OSError: as for `write_at_once`.
+        OSError: as for `write_atomically`.
     """
     replacement = path.with_name(path.name + ".tmp")
     try:

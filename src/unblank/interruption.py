@@ -1,8 +1,8 @@
 """Signals that ask a process to end: SIGINT (Ctrl-C), SIGTERM and SIGHUP.
 
 The first one raises `Interrupted` in the main thread, so that what is half written is cleaned up;
-in a block of `finish_first` it is only noted. A command is watched by a process of its own, which
-ends it where this is not enough (`unblank.supervision`); what that has to know is told here.
+in a block of `defer_signals` it is only noted. A command is watched by a process of its own, which
+ends it where this is not enough (`unblank.supervision`); it gets messages from here.
 """
 
 import os
@@ -27,15 +27,15 @@ __all__ = [
     "TOGETHER",
     "Interrupted",
     "Request",
-    "asked_by",
-    "break_off",
-    "end_on_signals",
-    "finish_first",
+    "allow_signals",
+    "are_signals_deferred",
+    "defer_signals",
     "half_written",
-    "ignore_requests_to_end",
-    "is_finishing",
+    "ignore_signals",
     "leave",
-    "tell_from_now_on",
+    "raise_on_signals",
+    "received_signal",
+    "report_to_supervisor",
 ]
 
 REQUESTS = [
@@ -48,7 +48,7 @@ TOGETHER = 0.2
 to its group, torchrun passes on what it gets."""
 
 FINISHING, GOING_ON, BEGUN, ENDED, SAID = "finishing", "going on", "begun ", "ended ", "said"
-"""What is told: a block of `finish_first` begins or ends, a path is half written or no longer, and
+"""The messages: a block of `defer_signals` begins or ends, a path is half written or no longer, and
 that this process has said why it ends."""
 
 
@@ -79,15 +79,15 @@ class Request:
 
 @dataclass(slots=True)
 class _State:
-    """What this process was asked, and whom it tells."""
+    """What this process was asked, and to whom it reports."""
 
     asked_at: float | None = None
     """Time of the first signal."""
     number: int | None = None
     """The first signal."""
     request: Request | None = None
-    """Of the innermost block of `finish_first`."""
-    breaks_off: bool = False
+    """Of the innermost block of `defer_signals`."""
+    allows_signals: bool = False
     """Whether a signal is raised although something is to be finished first."""
     channel: int | None = None
     """File descriptor that the watching process reads, one line a message."""
@@ -96,18 +96,18 @@ class _State:
 _state = _State()
 
 
-def asked_by() -> int | None:
+def received_signal() -> int | None:
     """Return the signal that asked this process to end, if one did."""
     return _state.number
 
 
-def is_finishing() -> bool:
-    """Return whether this is inside a block of `finish_first`."""
+def are_signals_deferred() -> bool:
+    """Return whether this is inside a block of `defer_signals`."""
     return _state.request is not None
 
 
-def tell_from_now_on(channel: int) -> None:
-    """Tell a process that watches this one what it has to know to end it.
+def report_to_supervisor(channel: int) -> None:
+    """Send a process that supervises this one what it has to know to end it.
 
     Args:
         channel: file descriptor to write to.
@@ -116,7 +116,7 @@ def tell_from_now_on(channel: int) -> None:
 
 
 @contextmanager
-def end_on_signals() -> Iterator[None]:
+def raise_on_signals() -> Iterator[None]:
     """Handle signals within the block, except those that are to be ignored, as under `nohup`.
 
     Raises:
@@ -139,26 +139,26 @@ def end_on_signals() -> Iterator[None]:
 
 
 @contextmanager
-def finish_first(request: Request) -> Iterator[None]:
+def defer_signals(request: Request) -> Iterator[None]:
     """Note the first signal in `request` instead of raising it; whoever runs the block looks there.
 
     Raises:
         Interrupted: in the block, at a second signal; after it, if nobody has looked.
     """
     outer, _state.request = _state.request, request
-    _tell(FINISHING)
+    _report(FINISHING)
     try:
-        with end_on_signals():
+        with raise_on_signals():
             yield
     finally:
         _state.request, _state.asked_at, _state.number = outer, None, None
-        _tell(GOING_ON)
+        _report(GOING_ON)
     if request.number is not None:
         raise Interrupted(request.number)
 
 
 @contextmanager
-def break_off(*, is_possible: bool = True) -> Iterator[None]:
+def allow_signals(*, is_possible: bool = True) -> Iterator[None]:
     """Let a signal be raised in the block, inside of one that is to be finished first.
 
     Args:
@@ -173,33 +173,33 @@ def break_off(*, is_possible: bool = True) -> Iterator[None]:
         return
     if request.number is not None:
         raise Interrupted(request.number)
-    _state.breaks_off = True
+    _state.allows_signals = True
     try:
         yield
     finally:
-        _state.breaks_off = False
+        _state.allows_signals = False
 
 
 @contextmanager
 def half_written(path: Path) -> Iterator[None]:
     """Name a file or folder that is removed if the process has to be ended within the block."""
-    _tell(f"{BEGUN}{path.absolute()}")
+    _report(f"{BEGUN}{path.absolute()}")
     try:
         yield
     finally:
-        _tell(f"{ENDED}{path.absolute()}")
+        _report(f"{ENDED}{path.absolute()}")
 
 
 def leave(status: int) -> NoReturn:
     """End this process, which has said why; at once if it is watched, as all is cleaned up."""
     if _state.channel is not None:
-        _tell(SAID)
+        _report(SAID)
         # Taking down torch and its threads can take seconds.
         os._exit(status)
     sys.exit(status)
 
 
-def ignore_requests_to_end() -> None:
+def ignore_signals() -> None:
     """Let this process, which works for another one, live on until that one ends it."""
     for number in REQUESTS:
         signal.signal(number, signal.SIG_IGN)
@@ -217,11 +217,11 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
     if _state.request is None:
         raise Interrupted(number)
     _state.request.number = number
-    if _state.breaks_off:
+    if _state.allows_signals:
         raise Interrupted(number)
 
 
-def _tell(message: str) -> None:
+def _report(message: str) -> None:
     if _state.channel is not None:
         os.write(_state.channel, f"{message}\0".encode("utf-8", "surrogateescape"))
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from unblank.integrity import ADAPTER_RECORD_NAME, CARD_NAME, PROVENANCE_NAME, write_at_once
+from unblank.integrity import ADAPTER_RECORD_NAME, CARD_NAME, PROVENANCE_NAME, write_atomically
 from unblank.untrusted.json_text import read_json_object
 from unblank.version import __version__
 
@@ -38,7 +38,7 @@ def write_card(folder: Path, provenance: Mapping[str, Any]) -> None:
         text = _adapter_text(read_json_object(folder / ADAPTER_RECORD_NAME), provenance)
     else:
         return
-    write_at_once(path, f"{text}{_MARK}{_digest(text)} -->\n")
+    write_atomically(path, f"{text}{_MARK}{_digest(text)} -->\n")
 
 
 def _is_ours(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""What transformers prints by itself while it loads and saves, silenced: we say what matters."""
+"""Silences what transformers prints while it loads and saves: we report what matters."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Makes other libraries know our models, without importing any of them before it is needed.
+"""Registers our models with other libraries when these are loaded, and imports none of them.
 
 Each registration waits for the module that holds the other library's table. Such a table is often
 imported midway, when classes that ours need are half made; so it also waits for the end of the

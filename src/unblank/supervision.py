@@ -1,4 +1,4 @@
-"""A command in a process of its own, and the one that started it watches over its end (Linux).
+"""A command in a child process, whose end the process that started it supervises (Linux).
 
 Python runs a handler of signals only between two instructions of the main thread. A long native
 call, the loading of a library or code that swallows exceptions keep it from that, and what the
@@ -24,7 +24,7 @@ from unblank.interruption import (
     REQUESTS,
     SAID,
     TOGETHER,
-    tell_from_now_on,
+    report_to_supervisor,
 )
 from unblank.process import end_with_the_parent
 
@@ -45,7 +45,7 @@ def supervise(say: Callable[[int], None]) -> None:
     if sys.platform != "linux":
         return
     signals_reader, signals_writer = os.pipe()
-    told_reader, told_writer = os.pipe()
+    messages_reader, messages_writer = os.pipe()
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, REQUESTS)
     first_process = os.getpid()
     child = os.fork()
@@ -54,12 +54,12 @@ def supervise(say: Callable[[int], None]) -> None:
         if os.getppid() != first_process:  # it was gone before that
             os._exit(1)
         _write_signals_to(signals_writer)
-        tell_from_now_on(told_writer)
+        report_to_supervisor(messages_writer)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         return
     if "TORCHELASTIC_RUN_ID" in os.environ:
         end_with_the_parent()  # torchrun, which ends this one only as long as it lives itself
-    os._exit(_Watch(child, signals_reader, told_reader, say).until_the_end(blocked))
+    os._exit(_Watch(child, signals_reader, messages_reader, say).until_the_end(blocked))
 
 
 @dataclass(slots=True)
@@ -69,20 +69,20 @@ class _Watch:
     Attributes:
         child: the process.
         signals: file descriptor with the numbers of the signals that it got, a byte each.
-        told: file descriptor with its messages.
+        messages: file descriptor to read its messages from.
         say: as for `supervise`.
     """
 
     child: int
     signals: int
-    told: int
+    messages: int
     say: Callable[[int], None]
     asked: int | None = None
     """The first signal that it got."""
     asked_at: float = 0.0
     ends_at: float | None = None
     """Time at which it is ended."""
-    is_finishing: bool = False
+    are_signals_deferred: bool = False
     is_said: bool = False
     half_written: set[Path] = field(default_factory=set)
 
@@ -98,7 +98,7 @@ class _Watch:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, lambda number, frame: None)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        for descriptor in (own, self.signals, self.told):
+        for descriptor in (own, self.signals, self.messages):
             os.set_blocking(descriptor, False)
         while True:
             done, status = os.waitpid(self.child, os.WNOHANG)
@@ -109,17 +109,17 @@ class _Watch:
             if left is not None and left <= 0:
                 os.kill(self.child, signal.SIGKILL)
                 left = None
-            select.select([own, self.signals, self.told], [], [], left)
+            select.select([own, self.signals, self.messages], [], [], left)
             for number in _read(own):
                 if number in REQUESTS:
                     os.kill(self.child, number)
             self._hear()
 
     def _hear(self) -> None:
-        """Take in what the process has told and which signals it got, in this order."""
-        for message in _read(self.told).decode("utf-8", "surrogateescape").split("\0"):
+        """Take in the messages of the process and which signals it got, in this order."""
+        for message in _read(self.messages).decode("utf-8", "surrogateescape").split("\0"):
             if message in (FINISHING, GOING_ON):
-                self.is_finishing = message == FINISHING
+                self.are_signals_deferred = message == FINISHING
             elif message == SAID:
                 self.is_said = True
             elif message.startswith(BEGUN):
@@ -132,7 +132,7 @@ class _Watch:
             now = time.monotonic()
             if self.asked is None:
                 self.asked, self.asked_at = number, now
-                self.ends_at = None if self.is_finishing else now + _GRACE
+                self.ends_at = None if self.are_signals_deferred else now + _GRACE
             elif now - self.asked_at >= TOGETHER:
                 self.ends_at = now
 

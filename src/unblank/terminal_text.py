@@ -7,7 +7,7 @@ colours need is in `consoles`.
 import re
 import sys
 
-__all__ = ["print_result", "printable", "printable_line", "tell"]
+__all__ = ["print_message", "print_result", "printable", "printable_line"]
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 """Characters that a terminal may obey, and those that cannot be written; not tab and line end."""
@@ -35,7 +35,7 @@ def printable_line(text: str) -> str:
     return printable(_REPLACEMENT.join(text.splitlines()))
 
 
-def tell(message: object) -> None:
+def print_message(message: object) -> None:
     """Print a message on the error stream, at once.
 
     All its lines but the first are indented, so that none of them, which may be a part of a file's

@@ -1,4 +1,4 @@
-"""With which settings a model was trained, as the record in its folder says.
+"""The settings that a model was trained with, from the record in its folder.
 
 A folder that is made of another one, as `merge` and `trim` do, takes them along: what a model was
 trained for is still true of it.

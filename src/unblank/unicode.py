@@ -1,4 +1,4 @@
-"""Arguments that must be texts of whole characters.
+"""Checks of arguments that must be valid Unicode text.
 
 Python's strings may hold half of a surrogate pair: from JSON with half an escape, or from a command
 line that is not UTF-8. No file and no tokenizer can hold that.

@@ -46,7 +46,7 @@ from unblank.integrity import (
     facts_of_files,
     find_damage,
     seal,
-    write_at_once,
+    write_atomically,
 )
 from unblank.pretraining.run import run_pretrain
 from unblank.pretraining.settings import PretrainSettings
@@ -289,7 +289,7 @@ def shards(run: Path, tmp_path: Path) -> Iterator[Folder]:
         path = folder / SHARDED_NAME / f"shard-{number + 1:05d}-model.safetensors"
         header = {"DCP_SHARDING_INFO": json.dumps(begins)}
         save_file({"weights/w": torch.full((2, 3), float(number))}, path, header)
-    write_at_once(folder / MANIFEST_NAME, seal({"files": facts_of_files(folder)}))
+    write_atomically(folder / MANIFEST_NAME, seal({"files": facts_of_files(folder)}))
 
     def opened() -> Any:
         if damage := find_damage(folder):

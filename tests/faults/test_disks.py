@@ -10,15 +10,15 @@ import pytest
 import torch
 from written_indexes import index_of
 
+from unblank.atomic_folders import new_folder, put_into_folder
 from unblank.data.shards import prepare_corpus
 from unblank.disk_errors import writes_to
 from unblank.engine.checkpoint import CheckpointError, list_checkpoints, write_checkpoint
 from unblank.engine.finished import published_model
 from unblank.engine.logging import append_line
 from unblank.engine.state import save_model_folder
-from unblank.integrity import find_damage, write_at_once
+from unblank.integrity import find_damage, write_atomically
 from unblank.tokenization.train import train_tokenizer
-from unblank.whole_folders import new_folder, put_into_folder
 
 SIZES = [int(4096 * 1.4**number) for number in range(26)]
 """4 KB to 18 MB, the model of the tests being 1 MB."""
@@ -104,7 +104,7 @@ def writers(tokenizer, text):
         "a tokenizer": a_tokenizer,
         "a checkpoint": lambda disk: write_checkpoint(disk / "out", 1, save),
         "a finished model": a_finished_model,
-        "a file": lambda disk: write_at_once(disk / "out", "x" * 100_000),
+        "a file": lambda disk: write_atomically(disk / "out", "x" * 100_000),
     }
 
 

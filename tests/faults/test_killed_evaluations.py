@@ -15,10 +15,10 @@ __all__ = ["toys"]
 PROGRAM = """
 import os, signal, sys
 from unblank.cli import main
-from unblank.evaluation import kept_batches
+from unblank.evaluation import batch_cache
 
-kept_batches._SECONDS = -1.0  # each batch is written
-usual, left = kept_batches.AnswerFile.append, [int(os.environ.get("KILLED_AFTER", "0"))]
+batch_cache._SECONDS = -1.0  # each batch is written
+usual, left = batch_cache.AnswerFile.append, [int(os.environ.get("KILLED_AFTER", "0"))]
 
 def append(file, lines):
     usual(file, lines)
@@ -26,7 +26,7 @@ def append(file, lines):
     if not left[0] and os.environ.get("RANK", "1") == "1":
         os.kill(os.getpid(), signal.SIGKILL)
 
-kept_batches.AnswerFile.append = append
+batch_cache.AnswerFile.append = append
 main(sys.argv[1:])
 """
 

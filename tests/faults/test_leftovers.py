@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from unblank.atomic_folders import new_folder, remove_leftovers, used_folder
 from unblank.engine.checkpoint import remove_unfinished
-from unblank.whole_folders import new_folder, remove_leftovers, used_folder
 
 DAY = 24 * 60 * 60
 

@@ -11,7 +11,7 @@ from launched import worlds_of
 PROGRAM = """
 import os, sys, time
 from unblank.cli import _fail
-from unblank.engine.lost_processes import LostProcess
+from unblank.engine.heartbeats import LostProcess
 from unblank.engine.parallel import join_world
 
 try:

@@ -223,7 +223,7 @@ def test_the_clock_saves_too(job, tmp_path):
 HANGS = """
 import sys, time, {imports}
 from unblank import cli
-from unblank.whole_folders import new_folder
+from unblank.atomic_folders import new_folder
 import unblank.commands.tokenize as command
 def run(settings):
     with new_folder({folder!r}) as folder:
@@ -340,7 +340,7 @@ def test_a_conversion_removes_what_a_killed_one_left(tmp_path):
 ONCE = """
 import sys
 from pathlib import Path
-from unblank.whole_folders import new_folder
+from unblank.atomic_folders import new_folder
 with new_folder(Path(sys.argv[1])) as folder:
     (folder / "file").write_text("whole")
 """

@@ -68,12 +68,18 @@ def test_help_has_words_for_what_is_not_given(name, capsys):
     assert "None" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["pretrain", "finetune", "prepare"])
-def test_short_help_shows_the_options_that_matter(name, capsys):
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("pretrain", "finetune", "prepare", "fill", "generate"),
+        *("show", "show --encoder-decoder"),
+    ],
+)
+def test_short_help_shows_the_options_that_matter(words, capsys):
     def options(flag):
         with pytest.raises(SystemExit):
-            main([name, flag])
-        shown = capsys.readouterr().out.partition("  RECIPE  ")[2]
+            main([*words.split(), flag])
+        shown = capsys.readouterr().out.partition("\n\n  ")[2]
         return [line.split()[0] for line in shown.splitlines() if line.startswith("  --")]
 
     usual, every = options("--help"), options("--help-all")

@@ -75,7 +75,7 @@ def test_the_memory_of_the_steps_is_given_back_after_each_part(recipe):
         def end_steps(self):
             called.append("end")
 
-    run_compare(Path("recipe.yaml"), seeds=(0,), tell=print, memory=Recorder("recorded"))
+    run_compare(Path("recipe.yaml"), seeds=(0,), log=print, memory=Recorder("recorded"))
     assert called == ["end", "begin", "end", "end"]  # the vocabulary, the model, the perplexity
 
 

@@ -10,15 +10,16 @@ from unblank.models.presets import preset_fields
 
 PLACING = """
 import gc, json, resource, sys
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 import numpy as np
 import torch
 from unblank.adapters.lora import add_lora
+from unblank.conversion.encoder import read_encoder
 from unblank.engine.parallel import join_world
 from unblank.engine.placed_model import place_model
 from unblank.engine.state import named_weights, whole
-from unblank.conversion.encoder import read_encoder
 from unblank.engine.units import InfillUnit
 from unblank.families.building import load_model
 from unblank.families.settings import FamilySections, ModelSettings
@@ -30,13 +31,15 @@ from unblank.models.neighbours import look_at_neighbours
 from unblank.starting.first_embeddings import start_from_cooccurrence
 from unblank.models.vocabulary_rows import replace_rows
 
+READING = {"checkpoint", "loaded", "lora", "rows", "encoder"}  # the others draw their weights
+
 class Text:
     def __len__(self): return 3
     def document_length(self, index): return 500
     def tokens(self, index, start, length):
         return np.random.default_rng(index).integers(1, 1000, length)
 
-def build():
+def build(start, layers):
     if start == "encoder":
         fields, weights = read_encoder(folder / str(layers))
         require_finite(weights.items(), folder)
@@ -47,8 +50,8 @@ def build():
     else:
         torch.manual_seed(5)
         config = GlmInfillConfig(
-            vocab_size=1024, hidden_size=512, num_hidden_layers=layers, num_attention_heads=8,
-            max_position_embeddings=64, intermediate_size=2048,
+            vocab_size=1024, hidden_size=width, num_hidden_layers=layers, num_attention_heads=8,
+            max_position_embeddings=64, intermediate_size=4 * width,
         )
         model = GlmInfillForConditionalGeneration(config)
     if start == "cooccurrence":
@@ -63,42 +66,49 @@ def build():
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
-start, layers, folder = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]) if sys.argv[3:] else None
-with join_world("cpu") as world:
-    if start == "saved":
-        for layers in (2, 1, layers):
-            build()[0].to(getattr(torch, sys.argv[4])).save_pretrained(folder / str(layers))
-        print("RESULT {}")
-        raise SystemExit
-    # What is imported with the first model is no part of its memory.
-    wanted, layers = layers, 2 if start == "encoder" else 1
-    place_model(build, world, parallel="fsdp")
-    gc.collect()
-    before, layers = peak(), wanted
+def placed(start, layers):
     checkpoint = folder / str(layers) if start == "checkpoint" else None
-    model, _ = place_model(build, world, parallel="fsdp", checkpoint=checkpoint)
-    taken = max(world.gather(peak() - before))
-    found = {name: whole(value) for name, value in named_weights(model).items()}
+    build_it = partial(build, start, layers)
+    return place_model(build_it, world, parallel="fsdp", checkpoint=checkpoint)[0]
+
+starts, layers, width = sys.argv[1].split(","), int(sys.argv[2]), int(sys.argv[3])
+folders, dtype = Path(sys.argv[4]), getattr(torch, sys.argv[5])
+with join_world("cpu") as world:
+    results, folder = {}, None
+    if starts == ["saved"]:
+        for number in (2, 1, layers):
+            build("saved", number)[0].to(dtype).save_pretrained(folders / str(number))
+    else:
+        for start in starts:
+            folder = folders if start in READING else None
+            # What is imported with the first model is no part of its memory.
+            placed(start, 2 if start == "encoder" else 1)
+            gc.collect()
+            before = peak()
+            model = placed(start, layers)
+            taken = max(world.gather(peak() - before))
+            found = {name: whole(value) for name, value in named_weights(model).items()}
+            results[start] = {
+                "taken": taken,
+                "whole": sum(4 * value.numel() for value in found.values()),
+                "values": {name: sha256(one.numpy()).hexdigest() for name, one in found.items()},
+            }
     if world.is_main:
-        result = {
-            "taken": taken,
-            "whole": sum(4 * value.numel() for value in found.values()),
-            "values": {name: sha256(value.numpy()).hexdigest() for name, value in found.items()},
-        }
-        print("RESULT", json.dumps(result))
+        print("RESULT", json.dumps(results))
 """
 
 STARTS = ["drawn", "cooccurrence", "checkpoint", "loaded", "lora", "rows", "encoder"]
-READING = {"checkpoint", "loaded", "lora", "rows", "encoder"}
+SMALL, LARGE = 64, 512
+"""Widths: where values are compared, and where memory is."""
 
 
-@pytest.fixture
-def save(tmp_path):
+@pytest.fixture(scope="module")
+def save(tmp_path_factory):
     """Return what saves a model of some layers, and one of a single layer, and gives the folder."""
 
-    def saved(layers: int, dtype: str = "float32") -> str:
-        folder = tmp_path / f"{layers}-{dtype}"
-        run_program(PLACING, "saved", str(layers), str(folder), dtype)
+    def saved(layers: int, width: int, dtype: str = "float32") -> str:
+        folder = tmp_path_factory.mktemp(f"{layers}-{dtype}")
+        run_program(PLACING, "saved", str(layers), str(width), str(folder), dtype)
         return str(folder)
 
     return saved
@@ -119,13 +129,17 @@ def test_losses_have_their_values_where_the_model_has_none(name):
     assert not any(one.is_meta for one in tensors)
 
 
+@pytest.fixture(scope="module")
+def placed(save):
+    """What every start gives in one process and in two, each of which does them all."""
+    given = [",".join(STARTS), "2", str(SMALL), save(2, SMALL), "float32"]
+    return [run_program(PLACING, *given, num_processes=number) for number in (1, 2)]
+
+
 @pytest.mark.parametrize("start", STARTS)
-def test_a_sharded_model_starts_with_the_weights_of_the_whole_one(start, save):
-    folder = [save(2)] if start in READING else []
-    one, two = (
-        run_program(PLACING, start, "2", *folder, num_processes=number) for number in (1, 2)
-    )
-    assert two["values"] == one["values"]
+def test_a_sharded_model_starts_with_the_weights_of_the_whole_one(start, placed):
+    one, two = placed
+    assert two[start]["values"] == one[start]["values"]
 
 
 @pytest.mark.slow
@@ -134,7 +148,7 @@ def test_a_sharded_model_starts_with_the_weights_of_the_whole_one(start, save):
 def test_no_process_of_eight_ever_holds_the_whole_model(start, dtype, save):
     if dtype != "float32" and start not in ("loaded", "encoder"):
         pytest.skip("only what is read may be of another type")
-    folder = [save(12, dtype)] if start in READING else []
-    eight = run_program(PLACING, start, "12", *folder, num_processes=8)
+    folder = save(12, LARGE, dtype)
+    eight = run_program(PLACING, start, "12", str(LARGE), folder, dtype, num_processes=8)[start]
     # Its shards, and a tensor at a time.
     assert eight["taken"] < eight["whole"] / 8 + 32e6

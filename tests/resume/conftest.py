@@ -10,7 +10,7 @@ from pydoc_data.topics import topics
 
 import pytest
 from forked import start_command
-from launched import Run, worlds_of
+from launched import Run, run_together
 from pictures import no_pictures
 from pretraining_toys import finished, finished_once, make_config, text_folder
 from small_windows import small_windows
@@ -86,13 +86,9 @@ class Training:
 
     def run_together(self, output: str, num_processes: int, **changes: object) -> str:
         """Run in processes that start at once, without torchrun; what the main one prints."""
-        logs = [self.folder / f"{output}.{rank}.printed" for rank in range(num_processes)]
-        runs = [
-            Run(start_command(self.words(output, **changes), log, world), log)
-            for world, log in zip(worlds_of(num_processes), logs, strict=True)
-        ]
-        printed = [run.finish() for run in runs]
-        return printed[0]
+        printed = self.folder / f"{output}-printed"
+        printed.mkdir(exist_ok=True)
+        return run_together(self.words(output, **changes), printed, num_processes)
 
     def metrics(self, output: str, name: str = "metrics.jsonl") -> list[dict[str, object]]:
         path = self.folder / output / name

@@ -8,8 +8,8 @@ import pytest
 
 from unblank.engine.checkpoint import list_checkpoints
 from unblank.engine.held_out import held_out_losses
-from unblank.engine.parallel import BrokenOff, World
-from unblank.interruption import Interrupted, Request, finish_first
+from unblank.engine.parallel import MeasurementInterrupted, World
+from unblank.interruption import Interrupted, Request, defer_signals
 from unblank.pretraining.run import run_pretrain
 
 
@@ -73,7 +73,7 @@ def test_a_signal_is_noted_only_while_processes_compute_together(monkeypatch):
 
     monkeypatch.setattr("unblank.engine.parallel.FSDPModule", object)  # as if it were sharded
     request = Request()
-    with pytest.raises(Interrupted), finish_first(request):
+    with pytest.raises(Interrupted), defer_signals(request):
         world.alone(work, None)
     assert done
     assert request.number == signal.SIGTERM
@@ -81,7 +81,7 @@ def test_a_signal_is_noted_only_while_processes_compute_together(monkeypatch):
 
 def test_a_measurement_is_broken_off_where_another_process_was_signalled(monkeypatch):
     monkeypatch.setattr(World, "sum", lambda self, values: [values[0] + 1.0])
-    with pytest.raises(BrokenOff):
+    with pytest.raises(MeasurementInterrupted):
         World(0, 2, None).alone(lambda: "measured", None)
 
 

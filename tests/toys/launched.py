@@ -7,13 +7,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from forked import start_program
+from forked import start_command, start_program
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,26 @@ def worlds_of(num_processes: int) -> list[dict[str, str]]:
         {**world, "RANK": str(rank), "LOCAL_RANK": str(rank)} if num_processes > 1 else {}
         for rank in range(num_processes)
     ]
+
+
+def run_together(words: Sequence[str], folder: Path, num_processes: int) -> str:
+    """Run `unblank WORDS` in processes that start at once, without torchrun.
+
+    Args:
+        words: a command and its options.
+        folder: where each process prints into a file of its own.
+        num_processes: how many.
+
+    Returns:
+        What the main process prints.
+    """
+    logs = [folder / f"{rank}.printed" for rank in range(num_processes)]
+    runs = [
+        Run(start_command(words, log, world), log)
+        for log, world in zip(logs, worlds_of(num_processes), strict=True)
+    ]
+    printed = [run.finish() for run in runs]
+    return printed[0]
 
 
 def run_program(program: str, *arguments: str, num_processes: int = 1) -> dict[str, Any]:

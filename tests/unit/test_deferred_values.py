@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from unblank.adapters.lora import add_lora, put_lora, save_lora
+from unblank.adapters.lora import add_lora, attach_lora, save_lora
 from unblank.deferred_values import DeferredValues
 from unblank.families.building import load_model
 from unblank.families.settings import FamilySections, ModelSettings
@@ -105,7 +105,7 @@ def test_adapters_are_read_from_their_files(tmp_path):
     adapted = lora(drawn("glm"))
     weights = {name: value.detach() + 1 for name, value in adapted.named_parameters()}
     save_lora(tmp_path, adapted, weights, "base")
-    same_later(lambda: put_lora(drawn("glm"), tmp_path, is_trainable=True))
+    same_later(lambda: attach_lora(drawn("glm"), tmp_path, is_trainable=True))
 
 
 def test_weights_that_are_not_finite_are_refused(tmp_path):

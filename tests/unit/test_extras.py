@@ -61,7 +61,7 @@ def test_what_is_absent_is_named_with_its_extra(without):
 def test_every_metric_that_needs_a_package_asks_for_it(metric, without):
     without("sacrebleu", "nltk", "rouge_score", "sklearn", "scipy")
     needs_none = (
-        *("accuracy", "em", "record_f1", "record_em"),
+        *("accuracy", "em", "f1", "f1a", "macro_f1", "record_f1", "record_em"),
         *("micro_f1", "exact", "mae", "quadratic_kappa"),
     )
     if metric in needs_none:
@@ -117,7 +117,7 @@ def test_what_a_tokenizer_of_bleu_needs_is_asked_for_as_early(
 def test_labels_adapters_and_trackers_too(without, toys, tmp_path):
     without("sklearn", "peft", "wandb")
     task = tmp_path / "task.yaml"
-    task.write_text(toys["task"].read_text().replace("[accuracy]", "[macro_f1]"))
+    task.write_text(toys["task"].read_text().replace("[accuracy]", "[matthews]"))
     for changes, package in (
         ({"task": task}, "sklearn"),
         ({"method": "lora"}, "peft"),
@@ -148,6 +148,6 @@ def test_evaluation_asks_before_a_model_is_opened(without, toys, tmp_path):
     with pytest.raises(ImportError, match="sacrebleu"):
         evaluate(WritingOptions(model=str(tmp_path / "none"), suite="translation", file=file))
     task = tmp_path / "task.yaml"
-    task.write_text(toys["task"].read_text().replace("[accuracy]", "[macro_f1]"))
+    task.write_text(toys["task"].read_text().replace("[accuracy]", "[matthews]"))
     with pytest.raises(ImportError, match="sklearn"):
         evaluate(ClozeOptions(model=str(tmp_path / "none"), tasks=(str(task),), file=file))

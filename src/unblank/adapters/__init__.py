@@ -1,1 +1,1 @@
-"""What tuning few parameters leaves behind: a small folder that belongs to a base model."""
+"""Parameter-efficient tuning: LoRA adapters and trained prompts, in small folders of their own."""

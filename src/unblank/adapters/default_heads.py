@@ -1,4 +1,4 @@
-"""Which new layers of our classifiers PEFT trains in full if it is told none; set when imported.
+"""Makes PEFT train the new layers of our classifiers in full by default; set when imported.
 
 For a classifier PEFT trains and saves layers called `classifier` or `score`. It has a table of its
 classes by the type of a task; the class for `SEQ_CLS` in it also knows the names of our heads.

@@ -1,4 +1,4 @@
-"""Which layers PEFT's LoRA adapts in our models if it is told none; written when imported.
+"""The layers that PEFT's LoRA adapts in our models by default; set when imported.
 
 PEFT has a table by the type of a model. Ours get the layers of attention, like its own families.
 """

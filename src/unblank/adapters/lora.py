@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unblank.adapters.heads import require_head
 from unblank.extras import optional_package
 from unblank.families.family import LoraTargets
 from unblank.families.table import FAMILIES, family_of_model
@@ -21,8 +22,8 @@ from unblank.untrusted.adapter import ADAPTER_NAME, adapter_settings, with_adapt
 
 __all__ = [
     "add_lora",
+    "attach_lora",
     "merge_lora",
-    "put_lora",
     "save_lora",
 ]
 
@@ -71,7 +72,7 @@ def save_lora(folder: Path, model: Any, weights: Mapping[str, Tensor], base_mode
 
     Args:
         folder: for `adapter_model.safetensors` and `adapter_config.json`.
-        model: from `add_lora` or `put_lora`.
+        model: from `add_lora` or `attach_lora`.
         weights: its state by name, on the CPU.
         base_model: folder of the base model.
     """
@@ -88,7 +89,7 @@ def save_lora(folder: Path, model: Any, weights: Mapping[str, Tensor], base_mode
     return sum(tensor.numel() for tensor in state.values())
 
 
-def put_lora(model: Any, folder: Path, *, is_trainable: bool = False) -> Any:
+def attach_lora(model: Any, folder: Path, *, is_trainable: bool = False) -> Any:
     """Return the model with the adapters of a folder inside.
 
     Args:
@@ -118,12 +119,7 @@ def _open(model: Any, folder: Path, *, is_trainable: bool) -> Any:
     _peft()
     settings = adapter_settings(folder)
     own = {name for name, _ in model.named_children()}
-    if lacking := set(settings.get("modules_to_save") or ()) - own:
-        raise ValueError(
-            f"{folder} was trained with a head ({', '.join(sorted(lacking))}) that a "
-            f"{type(model).__name__} does not have: use `unblank predict`, or `unblank "
-            "evaluate --suite classifier`"
-        )
+    require_head(model, folder, set(settings.get("modules_to_save") or ()) - own)
     with _old_names_allowed():
         opened = with_adapter(model, folder, is_trainable=is_trainable)
     own_parts = ("lora_", "modules_to_save")

@@ -1,4 +1,4 @@
-"""Base model and adapters become one plain model folder."""
+"""Merging LoRA adapters into their base model, as a plain model folder."""
 
 from pathlib import Path
 
@@ -6,12 +6,12 @@ import unblank
 from unblank.adapters.lora import merge_lora
 from unblank.adapters.opening import require_undamaged
 from unblank.adapters.record import AdapterRecord, has_adapter
+from unblank.atomic_folders import new_folder
 from unblank.families.loading import load_folder, require_folder
-from unblank.integrity import PROVENANCE_NAME, facts_of_files, file_facts, seal, write_at_once
+from unblank.integrity import PROVENANCE_NAME, facts_of_files, file_facts, seal, write_atomically
 from unblank.model_card import write_card
 from unblank.quiet import without_progress_bar
 from unblank.training_record import training_settings
-from unblank.whole_folders import new_folder
 
 __all__ = ["merge"]
 
@@ -54,6 +54,6 @@ def merge(folder: Path, output: Path) -> Path:
             "settings": training_settings(folder),
             "files": facts_of_files(staging),
         }
-        write_at_once(staging / PROVENANCE_NAME, seal(provenance))
+        write_atomically(staging / PROVENANCE_NAME, seal(provenance))
         write_card(staging, provenance)
     return base

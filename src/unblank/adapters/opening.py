@@ -1,12 +1,12 @@
-"""Opening few trained parameters together with their base model."""
+"""Opening an adapter together with its base model."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from unblank.adapters.lora import put_lora
-from unblank.adapters.prompts import TRAINING_NAME, put_prompt
+from unblank.adapters.lora import attach_lora
+from unblank.adapters.prompts import TRAINING_NAME, attach_prompt
 from unblank.adapters.record import AdapterRecord
 from unblank.families.loading import load_folder
 from unblank.integrity import MANIFEST_NAME, PROVENANCE_NAME, SHARDED_NAME, find_damage
@@ -15,7 +15,7 @@ from unblank.untrusted.links import refuse_links_out
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["load_adapted", "put_adapter", "require_undamaged"]
+__all__ = ["attach_adapter", "load_adapted", "require_undamaged"]
 
 _FOR_TRAINING = ("optimizer.safetensors", "trainer.json", TRAINING_NAME, f"{SHARDED_NAME}/*")
 """Files of a checkpoint that are not read when its adapter is used."""
@@ -35,7 +35,7 @@ def load_adapted(
     require_undamaged(folder)
     record = AdapterRecord.read(folder)
     model, tokenizer = load_folder(record.require_base(folder), device=device, dtype=dtype)
-    return put_adapter(model, tokenizer, folder, record), tokenizer
+    return attach_adapter(model, tokenizer, folder, record), tokenizer
 
 
 def require_undamaged(folder: Path) -> None:
@@ -47,7 +47,7 @@ def require_undamaged(folder: Path) -> None:
             raise ValueError(f"{folder} is damaged ({damage}): copy or save it again")
 
 
-def put_adapter(model: Any, tokenizer: Any, folder: Path, record: AdapterRecord) -> Any:
+def attach_adapter(model: Any, tokenizer: Any, folder: Path, record: AdapterRecord) -> Any:
     """Return the base model with the adapter of a folder, frozen.
 
     Args:
@@ -57,6 +57,6 @@ def put_adapter(model: Any, tokenizer: Any, folder: Path, record: AdapterRecord)
         record: of the folder.
     """
     if record.kind == "lora":
-        return put_lora(model, folder)
-    put_prompt(model, tokenizer, folder)
+        return attach_lora(model, folder)
+    attach_prompt(model, tokenizer, folder)
     return model

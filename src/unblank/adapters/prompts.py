@@ -12,15 +12,16 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from unblank.adapters.heads import require_head
 from unblank.models.finite import require_finite
 from unblank.prompting.soft import SoftPrompt, attach_soft_prompt
 from unblank.prompting.soft_deep import attach_deep_prompt
 from unblank.tokenization.special import give_prompt
 from unblank.untrusted.weight_files import tensors_in
 
-__all__ = ["TRAINING_NAME", "load_training", "put_prompt", "save_prompt"]
+__all__ = ["TRAINING_NAME", "attach_prompt", "load_training", "save_prompt"]
 
-PROMPT_NAME = "prompt.safetensors"
+_PROMPT_NAME = "prompt.safetensors"
 TRAINING_NAME = "training.safetensors"
 
 _SOFT, _DEEP, _HEAD = "soft_prompt.", ".self_attn.prompt.", "head."
@@ -40,7 +41,7 @@ def save_prompt(
     names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     trained = {name: weights[name].float().contiguous() for name in names}
     exported = _exported(model, trained)
-    save_file(exported, folder / PROMPT_NAME)
+    save_file(exported, folder / _PROMPT_NAME)
     if with_training:
         save_file(trained, folder / TRAINING_NAME)
     return sum(tensor.numel() for tensor in exported.values())
@@ -63,7 +64,7 @@ def load_training(model: Any, folder: Path) -> None:
     model.load_state_dict({**model.state_dict(), **trained})
 
 
-def put_prompt(model: Any, tokenizer: Any, folder: Path) -> None:
+def attach_prompt(model: Any, tokenizer: Any, folder: Path) -> None:
     """Put the trained prompt of a folder before a model, frozen.
 
     Args:
@@ -74,7 +75,7 @@ def put_prompt(model: Any, tokenizer: Any, folder: Path) -> None:
     Raises:
         ValueError: a prompt of another shape, or a head that this model does not have.
     """
-    tensors = tensors_in(folder / PROMPT_NAME)
+    tensors = tensors_in(folder / _PROMPT_NAME)
     require_finite(tensors.items(), folder)
     if (vectors_ND := tensors.pop("vectors", None)) is not None:
         prompt = SoftPrompt(model.config.vocab_size, vectors_ND, nn.Identity())
@@ -84,12 +85,7 @@ def put_prompt(model: Any, tokenizer: Any, folder: Path) -> None:
         attach_deep_prompt(model, tensors.pop("keys_values"))
     head = {name.removeprefix(_HEAD): tensor for name, tensor in tensors.items()}
     own = dict(model.named_parameters())
-    if unknown := sorted(set(head) - set(own)):
-        raise ValueError(
-            f"{folder} was trained with a head ({', '.join(unknown)}) that a "
-            f"{type(model).__name__} does not have: use `unblank predict`, or `unblank "
-            "evaluate --suite classifier`"
-        )
+    require_head(model, folder, set(head) - set(own))
     with torch.no_grad():
         for name, tensor in head.items():
             own[name].copy_(tensor)

@@ -1,4 +1,4 @@
-"""Which base model a folder of few trained parameters belongs to, and how that is checked.
+"""The record of an adapter: which base model it belongs to, and how that is checked.
 
 `adapter.json` names the base model's folder and a fingerprint of its weights: trained prompts and
 adapters mean nothing before other weights. Folders written by PEFT alone have no fingerprint.
@@ -13,7 +13,7 @@ from typing import Literal, Self, get_args
 
 import torch
 
-from unblank.integrity import ADAPTER_RECORD_NAME, file_facts, read_record, seal, write_at_once
+from unblank.integrity import ADAPTER_RECORD_NAME, file_facts, read_record, seal, write_atomically
 from unblank.untrusted.adapter import PEFT_CONFIG_NAME
 from unblank.untrusted.json_text import read_json_object
 from unblank.untrusted.weight_files import opened_weights
@@ -52,7 +52,7 @@ class AdapterRecord:
 
     def write(self, folder: Path) -> None:
         """Write the record into a folder."""
-        write_at_once(folder / ADAPTER_RECORD_NAME, seal(asdict(self), editable=_EDITABLE))
+        write_atomically(folder / ADAPTER_RECORD_NAME, seal(asdict(self), editable=_EDITABLE))
 
     @classmethod
     def read(cls, folder: Path) -> Self:

@@ -1,4 +1,4 @@
-"""The settings of tuning few parameters. Standard library only: `--help` reads it."""
+"""The settings of parameter-efficient tuning. Standard library only: `--help` reads it."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -116,7 +116,7 @@ def measure_alignment(
         tokenizer: of the model.
         translations: of each language; English is searched among those of the same language.
         batch_size: sentences of a forward pass.
-        advance: told how many more sentences are done.
+        advance: called with the number of sentences that were just done.
     """
     model.eval()
 

@@ -36,7 +36,7 @@ def sentence_states(
         tokenizer: of the model.
         sentences: with at least one token each.
         batch_size: sentences of a forward pass.
-        advance: told how many more sentences are done.
+        advance: called with the number of sentences that were just done.
     """
     config: Any = model.config
     family = family_of_model_type(config.model_type)

@@ -23,7 +23,7 @@ def vocabulary_overlap(
         texts: language -> sentences.
     """
     counts = {
-        code: Counter(chain.from_iterable(encode_texts(tokenizer, some, tells_unknown=False)))
+        code: Counter(chain.from_iterable(encode_texts(tokenizer, some, warn_on_unknown=False)))
         for code, some in texts.items()
     }
     return {

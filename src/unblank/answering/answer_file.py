@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from unblank.disk_errors import writes_to
-from unblank.integrity import digest_damage, read_record, seal, write_at_once
-from unblank.terminal_text import tell
+from unblank.integrity import digest_damage, read_record, seal, write_atomically
+from unblank.terminal_text import print_message
 
-__all__ = ["AnswerFile", "require_absent", "told_on_failure"]
+__all__ = ["AnswerFile", "require_absent", "resume_hint_on_failure"]
 
 _SO_FAR = "answers_so_far"
 """Key of the record under which size and hash of the answers are."""
@@ -101,7 +101,7 @@ class AnswerFile:
     def _note(self) -> None:
         """Write down what is answered, and what of it is there."""
         facts = {"size": self._num_bytes, "sha256": self._written.hexdigest()}
-        write_at_once(self._record, seal(self._task | {_SO_FAR: facts}, readable=True))
+        write_atomically(self._record, seal(self._task | {_SO_FAR: facts}, readable=True))
 
     def _require_same(self) -> None:
         if not self._part.stat().st_size and not self._record.exists():  # begun, and no more
@@ -145,7 +145,7 @@ def require_absent(path: Path) -> None:
 
 
 @contextmanager
-def told_on_failure(
+def resume_hint_on_failure(
     file: AnswerFile, total: int | None = None, *, what: str = "answers"
 ) -> Iterator[None]:
     """Say where the answers so far are if the rest does not come.
@@ -160,7 +160,7 @@ def told_on_failure(
     except BaseException:
         if num_done := len(file):
             of_all = "" if total is None else f" of {total:,}"
-            tell(
+            print_message(
                 f"{num_done:,}{of_all} {what} are in {file.part}; run the same command again to "
                 "continue after them"
             )

@@ -1,4 +1,4 @@
-"""The records of a file that is to be answered, looked through before anything is written.
+"""The input of a command that answers a file: its records, checked before anything is written.
 
 They are read anew each time that they are gone through, so that not all are in memory.
 """

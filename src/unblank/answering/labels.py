@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from unblank.prompting import ClozeTask, TaskExample, make_examples
-from unblank.prompting.scoring import decide, sureness
+from unblank.prompting.predicting import decide, sureness
 
 __all__ = ["label_answers", "label_questions", "require_probability"]
 

@@ -16,6 +16,7 @@ from unblank.answering.report import Judged, LabelReport, report_on
 from unblank.answering.run import (
     AnsweredRecord,
     RecordAnswering,
+    answer_in_batches,
     answer_to_file,
     content_hash,
     model_facts,
@@ -27,7 +28,7 @@ from unblank.plurals import counted
 from unblank.prompting import ClozeTask, TaskExample
 from unblank.prompting.examples import has_label
 from unblank.prompting.judging import right_label
-from unblank.prompting.scoring import decide
+from unblank.prompting.predicting import decide
 
 __all__ = ["PredictedRecords", "predict_records"]
 
@@ -172,14 +173,10 @@ def predict_records(
     def answer(
         asked: Sequence[list[TaskExample]], on_batch: Callable[[int], None]
     ) -> list[dict[str, Any]]:
-        found: dict[int, dict[str, Any]] = {}
-        by_length = sorted(range(len(asked)), key=lambda number: _length(asked[number]))
-        for start in range(0, len(asked), batch_size):
-            batch = by_length[start : start + batch_size]
-            answers = _answered(tuned, [asked[n] for n in batch], batch_size, abstain_below)
-            found |= dict(zip(batch, answers, strict=True))
-            on_batch(len(batch))
-        return [found[number] for number in range(len(asked))]
+        def answer_batch(batch: Sequence[list[TaskExample]]) -> list[dict[str, Any]]:
+            return _answered(tuned, batch, batch_size, abstain_below)
+
+        return answer_in_batches(asked, _length, answer_batch, batch_size, on_batch)
 
     given.require_some(read)
     answered = answer_to_file(

@@ -12,9 +12,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from unblank.extras import install_command
+from unblank.extras import picture_note
 from unblank.figures import new_figure
-from unblank.integrity import write_at_once
+from unblank.integrity import write_atomically
 from unblank.metrics.answers import Answer, score_answers
 from unblank.metrics.calibration import calibration_error, reliability
 from unblank.metrics.confusion import Confusion, confusion_of
@@ -81,15 +81,12 @@ class LabelReport:
             Lines that say where they are, or why there is no picture.
         """
         path = output.with_name(f"{output.stem}.report.json")
-        write_at_once(path, json.dumps(self.values, ensure_ascii=False, indent=1) + "\n")
+        write_atomically(path, json.dumps(self.values, ensure_ascii=False, indent=1) + "\n")
         said = [f"report: {path}"]
         if self.confusion is not None:
             picture = path.with_suffix(".png")
-            if _draw(self.task, self.confusion, picture):
-                said.append(f"picture: {picture}")
-            else:
-                command = install_command("matplotlib")
-                said.append(f"{picture} was not drawn; to draw it: {command}")
+            is_drawn = _draw(self.task, self.confusion, picture)
+            said.append(picture_note(picture, is_drawn=is_drawn))
         return said
 
     def shown(self) -> RenderableType:
@@ -275,5 +272,5 @@ def _draw(task: str, confusion: Confusion, path: Path) -> bool:
                 )  # fmt: skip
     picture = BytesIO()
     figure.savefig(picture, dpi=120)
-    write_at_once(path, picture.getvalue())
+    write_atomically(path, picture.getvalue())
     return True

@@ -1,4 +1,4 @@
-"""Answers to all records of a file, in their order, to a file; a run that was killed goes on.
+"""Answers to all records of a file, in order, to a file; an interrupted run is continued.
 
 Every record has its answer in its place, with its number: one that cannot be answered has the
 reason in the field `error`. All fields of the record go with it. Only the records and answers of a
@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from unblank.answering.answer_file import AnswerFile, told_on_failure
+from unblank.answering.answer_file import AnswerFile, resume_hint_on_failure
 from unblank.answering.given import GivenRecords
 from unblank.answering.together import RecordWindow, SharedAnswers, refuse_parts
 from unblank.data.records import Record
@@ -22,13 +22,14 @@ from unblank.engine.replicas import join_replicas
 from unblank.integrity import ADAPTER_RECORD_NAME
 from unblank.plurals import counted
 from unblank.progress_bars import progress_bar
-from unblank.terminal_text import tell
+from unblank.terminal_text import print_message
 from unblank.untrusted.json_text import read_json_object
 
 __all__ = [
     "BATCHES_A_WINDOW",
     "AnsweredRecord",
     "RecordAnswering",
+    "answer_in_batches",
     "answer_to_file",
     "content_hash",
     "model_facts",
@@ -47,7 +48,7 @@ class RecordAnswering(Generic[_Question]):
     Attributes:
         read: place and fields of a record -> what is asked about it; ValueError if nothing can be.
         length_of: a question -> its length, by which `answer` sorts them, the shortest first.
-        answer: questions, and what is told how many of them were just answered -> their answers.
+        answer: questions, and a callback for how many of them were just answered -> their answers.
     """
 
     read: Callable[[str, dict[str, Any]], _Question]
@@ -137,8 +138,11 @@ def _answered_alone(
     """Yield all records with their answers, window after window."""
     num_done, total = len(file), len(given)
     if num_done:
-        tell(f"continuing after {num_done:,} of {total:,} answers in {file.part}")
-    with told_on_failure(file, total), progress_bar(show=total - num_done > batch_size) as progress:
+        print_message(f"continuing after {num_done:,} of {total:,} answers in {file.part}")
+    with (
+        resume_hint_on_failure(file, total),
+        progress_bar(show=total - num_done > batch_size) as progress,
+    ):
         bar = progress.add_task(doing, total=total, completed=num_done)
         for (place, record), line in zip(given, islice(file, num_done), strict=False):
             yield AnsweredRecord(place, record, json.loads(line))
@@ -195,7 +199,32 @@ def _write(given: GivenRecords, answers: Iterable[Mapping[str, Any]], output: Pa
     rows = _Rows(given, answers, output)
     num_joined = write_records(output, rows, columns=rows.columns)
     joined = f"; tabs and line ends became spaces in {counted(num_joined, 'cell')}"
-    tell(f"answers: {len(given):,}, in {output}{joined * bool(num_joined)}")
+    print_message(f"answers: {len(given):,}, in {output}{joined * bool(num_joined)}")
+
+
+def answer_in_batches(
+    questions: Sequence[_Question],
+    length_of: Callable[[_Question], int],
+    answer: Callable[[Sequence[_Question]], Iterable[dict[str, Any]]],
+    batch_size: int,
+    on_batch: Callable[[int], None],
+) -> list[dict[str, Any]]:
+    """Return the answers in the order of their questions, which are answered the shortest first.
+
+    Args:
+        questions: of some records.
+        length_of: a question -> its length.
+        answer: answers a batch, in its order.
+        batch_size: questions of a batch.
+        on_batch: called with the number of questions of each batch that is answered.
+    """
+    found: dict[int, dict[str, Any]] = {}
+    by_length = sorted(range(len(questions)), key=lambda number: length_of(questions[number]))
+    for start in range(0, len(questions), batch_size):
+        batch = by_length[start : start + batch_size]
+        found |= zip(batch, answer([questions[number] for number in batch]), strict=True)
+        on_batch(len(batch))
+    return [found[number] for number in range(len(questions))]
 
 
 def model_facts(folder: Path) -> list[Any]:

@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from unblank.answering.given import listed_texts, read_given
-from unblank.answering.run import RecordAnswering, answer_to_file, content_hash, model_facts
+from unblank.answering.run import (
+    RecordAnswering,
+    answer_in_batches,
+    answer_to_file,
+    content_hash,
+    model_facts,
+)
 from unblank.api import Unblank
 from unblank.data.fields import field_text, field_value
 from unblank.data.sources import TextUnit
@@ -78,23 +84,17 @@ def score_records(
     def answer(
         questions: Sequence[_Question], on_batch: Callable[[int], None]
     ) -> list[dict[str, Any]]:
-        found: dict[int, dict[str, Any]] = {}
-        by_length = sorted(range(len(questions)), key=lambda number: len(questions[number][0]))
-        for start in range(0, len(questions), batch_size):
-            batch = by_length[start : start + batch_size]
-            asked = [questions[number] for number in batch]
+        def answer_batch(batch: Sequence[_Question]) -> Iterator[dict[str, Any]]:
             if retriever is None:
-                answers = _scored(scorer, asked)
-            else:
-                answers = _scored_with_passages(retriever, asked, options)
-            found |= dict(zip(batch, answers, strict=True))
-            on_batch(len(batch))
-        return [found[number] for number in range(len(questions))]
+                return _scored(scorer, batch)
+            return _scored_with_passages(retriever, batch, options)
+
+        return answer_in_batches(questions, _length, answer_batch, batch_size, on_batch)
 
     given.require_some(read)
     scored = answer_to_file(
         given,
-        RecordAnswering(read, lambda question: len(question[0]), answer),
+        RecordAnswering(read, _length, answer),
         output,
         task={
             "command": "score",
@@ -110,6 +110,10 @@ def score_records(
         overwrite=overwrite,
     )
     return (one.answer for one in scored)
+
+
+def _length(question: _Question) -> int:
+    return len(question[0])
 
 
 def _score_record(scores: Scores) -> dict[str, Any]:

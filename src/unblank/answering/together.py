@@ -1,4 +1,4 @@
-"""The records of a file shared out among the processes that torchrun started, batch by batch.
+"""One file answered by all processes that torchrun started: batches of records are shared out.
 
 Batches are those that one process makes, so that every answer is the same to the last bit. They go
 to whom has had least so far, in all windows together, so that all are busy where a window has fewer
@@ -17,7 +17,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from unblank.answering.answer_file import AnswerFile, require_absent, told_on_failure
+from unblank.answering.answer_file import AnswerFile, require_absent, resume_hint_on_failure
 from unblank.data.shards import share_out
 from unblank.engine.parallel import World
 from unblank.progress_bars import progress_bar
@@ -128,7 +128,7 @@ class SharedAnswers:
         """
         file, num_done = self._file, len(self._file)
         with (
-            told_on_failure(file, what=what),
+            resume_hint_on_failure(file, what=what),
             progress_bar(show=self._world.is_main) as progress,
         ):
             bar = progress.add_task(doing, total=None)

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from unblank.bench.race import Contestant, Tell, paired_ratio, race
+from unblank.bench.race import Contestant, Log, paired_ratio, race
 from unblank.bench.report import ReportRow, Section, Target, at_most
 from unblank.bench.sizes import Size
 from unblank.bench.worker import Workload
@@ -31,9 +31,9 @@ _SHARDS = 8
 _TARGETS: dict[str, Target] = {"base": at_most(1), "small": at_most(1)}
 
 
-def measure_conversion(size: Size, repeats: int, tell: Tell) -> list[Section]:
+def measure_conversion(size: Size, repeats: int, log: Log) -> list[Section]:
     """Return the rows of memory and speed of a conversion."""
-    with _checkpoint(size, tell) as folder:
+    with _checkpoint(size, log) as folder:
         total = sum(path.stat().st_size for path in folder.rglob("*.pt"))
         largest = 4 * size.width * max(size.vocabulary, 4 * size.width)
         shard = max(total // _SHARDS, largest)  # a shard holds at least one tensor
@@ -47,7 +47,7 @@ def measure_conversion(size: Size, repeats: int, tell: Tell) -> list[Section]:
                 workload=f"{here}:load_and_save", arguments={"folder": str(folder)}
             ),
         }
-        results = race(contestants, repeats, tell, warmups=0)
+        results = race(contestants, repeats, log, warmups=0)
     limit = (1.3 * shard + largest) / 1e6
     mine = results["ours"]
     memory = (mine.peak_bytes - mine.imports_bytes) / 1e6
@@ -140,10 +140,10 @@ def save_pieces(folder: Path, size: Size) -> None:
 
 
 @contextmanager
-def _checkpoint(size: Size, tell: Tell) -> Iterator[Path]:
+def _checkpoint(size: Size, log: Log) -> Iterator[Path]:
     root = Path(tempfile.mkdtemp(prefix="unblank-bench-"))
     try:
-        tell("making a checkpoint")
+        log("making a checkpoint")
         save_pieces(root / "checkpoint" / "1", size)
         (root / "checkpoint" / "latest").write_text("1")
         yield root / "checkpoint"

@@ -19,7 +19,10 @@ from unblank.objectives.mixture import build_objective
 from unblank.objectives.settings import ObjectiveSettings
 from unblank.tokenization.special import SpecialIds
 
-__all__ = ["SPECIAL"]
+__all__ = [
+    "FIRST_WORD",
+    "SPECIAL",
+]
 
 SPECIAL = SpecialIds(
     pad=0, eos=0, cls=1, sep=2, unk=3, mask=4, smask=5, gmask=6, sop=7, eop=8, dblock=9

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from unblank.bench.race import Contestant, Tell, race
+from unblank.bench.race import Contestant, Log, race
 from unblank.bench.report import Section, at_least, compare_rates
 from unblank.bench.sizes import Size
 
@@ -20,7 +20,7 @@ def measure_decoding(
     texts: int,
     beams: int,
     repeats: int,
-    tell: Tell,
+    log: Log,
     least: float,
     floor: str,
 ) -> Section:
@@ -33,12 +33,12 @@ def measure_decoding(
         texts: decoded together.
         beams: of the search; 1 is greedy.
         repeats: turns of each contestant.
-        tell: where progress is said.
+        log: where progress is said.
         least: the ratio that is wanted.
         floor: what is shown of the third contestant, with `{rate}` for its tokens a second.
     """
     _, _, third = workloads
-    results = race(_decoders(workloads, size, texts, beams), repeats, tell)
+    results = race(_decoders(workloads, size, texts, beams), repeats, log)
     search = "greedy" if beams == 1 else f"beam {beams}"
     row = compare_rates(
         results["ours"],

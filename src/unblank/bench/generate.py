@@ -11,7 +11,7 @@ from unblank.bench.decoding import measure_decoding
 from unblank.bench.ganlm import timed_ganlm_config
 from unblank.bench.inference import build_unblank, peer_generate
 from unblank.bench.peers import bart_config
-from unblank.bench.race import Tell
+from unblank.bench.race import Log
 from unblank.bench.report import Section
 from unblank.bench.sizes import SIZES, Size
 from unblank.bench.worker import Workload
@@ -26,9 +26,9 @@ _SEARCHES = ((1, 16), (5, 16))
 """Number of beams, and of sources answered together."""
 
 
-def measure_generate(size: Size, repeats: int, tell: Tell) -> list[Section]:
+def measure_generate(size: Size, repeats: int, log: Log) -> list[Section]:
     """Return the rows of greedy decoding and of 5 beams."""
-    return [_measure(size, texts, beams, repeats, tell) for beams, texts in _SEARCHES]
+    return [_measure(size, texts, beams, repeats, log) for beams, texts in _SEARCHES]
 
 
 def ganlm_generate(size: str, texts: int, context: int, tokens: int, beams: int) -> Workload:
@@ -60,13 +60,13 @@ def bart_generate(size: str, texts: int, context: int, tokens: int, beams: int) 
     return peer_generate(model, input_ids, tokens, beams)
 
 
-def _measure(size: Size, texts: int, beams: int, repeats: int, tell: Tell) -> Section:
+def _measure(size: Size, texts: int, beams: int, repeats: int, log: Log) -> Section:
     workloads = {
         "ours": "unblank.bench.generate:ganlm_generate",
         "T5": "unblank.bench.inference:t5_generate",
         "BART": "unblank.bench.generate:bart_generate",
     }
     return measure_decoding(
-        "generate", workloads, size, texts=texts, beams=beams, repeats=repeats, tell=tell,
+        "generate", workloads, size, texts=texts, beams=beams, repeats=repeats, log=log,
         least=1.0, floor="BART: {rate} tokens/s",
     )  # fmt: skip

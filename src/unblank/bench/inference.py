@@ -1,4 +1,4 @@
-"""Filling and scoring in the race: ours through the public door, T5's `generate`, one by one.
+"""Filling and scoring in the race: ours through the public API, T5's `generate`, one by one.
 
 All in the arithmetic that each library takes by itself (fp32 as saved) unless said, with random
 weights and the number of tokens fixed, so that only speed is compared.
@@ -23,6 +23,7 @@ from unblank.models.half_weights import answering_model
 from unblank.tokenization.special import SPECIAL_TOKENS, UNK_TOKEN, special_ids
 
 __all__ = [
+    "blank_text",
     "build_unblank",
     "decoding_products",
     "peer_generate",

@@ -16,9 +16,9 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-__all__ = ["Contestant", "Result", "Tell", "paired_ratio", "race"]
+__all__ = ["Contestant", "Log", "Result", "paired_ratio", "race"]
 
-Tell = Callable[[str], None]
+Log = Callable[[str], None]
 """Receives a line about what is being measured."""
 
 _STDERR_TAIL = 2000
@@ -135,14 +135,14 @@ class Worker:
 
 
 def race(
-    contestants: Mapping[str, Contestant], repeats: int, tell: Tell, *, warmups: int = 2
+    contestants: Mapping[str, Contestant], repeats: int, log: Log, *, warmups: int = 2
 ) -> dict[str, Result]:
     """Return what was measured of each contestant, in turns.
 
     Args:
         contestants: by name; in every turn each takes one step, in this order.
         repeats: timed turns.
-        tell: hears what is being done.
+        log: called with what is being done.
         warmups: turns before these, not counted (the first step allocates the optimiser's state).
 
     Raises:
@@ -152,12 +152,12 @@ def race(
     with ExitStack() as stack:
         workers: dict[str, Worker] = {}
         for name, contestant in contestants.items():
-            tell(f"building {name}")
+            log(f"building {name}")
             workers[name] = stack.enter_context(Worker(name, contestant))
             results[name].imports_bytes = workers[name].imports_bytes
         for turn in range(-warmups, repeats):
             for name, worker in workers.items():
-                tell(f"{name}, " + ("warming up" if turn < 0 else f"turn {turn + 1} of {repeats}"))
+                log(f"{name}, " + ("warming up" if turn < 0 else f"turn {turn + 1} of {repeats}"))
                 measured = worker.step()
                 results[name].peak_bytes = measured["peak_bytes"]
                 if turn >= 0:

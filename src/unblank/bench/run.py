@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from unblank.bench import conversion, fill, generate, sampler, score, serve, train
 from unblank.bench.machine import OthersShare
-from unblank.bench.race import Tell
+from unblank.bench.race import Log
 from unblank.bench.report import Section
 from unblank.bench.sizes import SIZES, Size
 
@@ -16,7 +16,7 @@ __all__ = ["measure_all"]
 class Benchmark:
     """A group of rows, and the sizes at which it says something new."""
 
-    measure: Callable[[Size, int, Tell], list[Section]]
+    measure: Callable[[Size, int, Log], list[Section]]
     sizes: tuple[str, ...] = ("toy", "small", "base")
 
 
@@ -41,7 +41,7 @@ BENCHMARKS: dict[str, tuple[Benchmark, ...]] = {
 
 
 def measure_all(
-    which: str, sizes: Sequence[str], repeats: int, tell: Tell
+    which: str, sizes: Sequence[str], repeats: int, log: Log
 ) -> Iterator[list[Section]]:
     """Yield the rows of each benchmark at each size as soon as they are measured.
 
@@ -49,7 +49,7 @@ def measure_all(
         which: a name in `BENCHMARKS`, or all.
         sizes: names in `SIZES`.
         repeats: timed turns of every contestant.
-        tell: is given what is being measured, now and then.
+        log: called with what is being measured.
 
     Raises:
         RuntimeError: if a contestant fails.
@@ -58,13 +58,11 @@ def measure_all(
         for benchmark in BENCHMARKS[name]:
             for size in sizes:
                 if size in benchmark.sizes:
-                    yield _measure(f"{name} {size}", benchmark, SIZES[size], repeats, tell)
+                    yield _measure(f"{name} {size}", benchmark, SIZES[size], repeats, log)
 
 
-def _measure(
-    name: str, benchmark: Benchmark, size: Size, repeats: int, tell: Tell
-) -> list[Section]:
+def _measure(name: str, benchmark: Benchmark, size: Size, repeats: int, log: Log) -> list[Section]:
     others = OthersShare()
-    tell(name)
-    sections = benchmark.measure(size, repeats, lambda line: tell(f"{name}: {line}"))
+    log(name)
+    sections = benchmark.measure(size, repeats, lambda line: log(f"{name}: {line}"))
     return [replace(section, others_share=others.measure()) for section in sections]

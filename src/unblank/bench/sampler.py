@@ -1,6 +1,6 @@
 """Corruption of texts on one core, and whether the data pipeline keeps ahead of training."""
 
-from unblank.bench.race import Contestant, Tell, paired_ratio, race
+from unblank.bench.race import Contestant, Log, paired_ratio, race
 from unblank.bench.report import ReportRow, Section, Target, at_least, compare_rates
 from unblank.bench.sizes import Size
 from unblank.bench.train import ours
@@ -15,14 +15,14 @@ _TARGETS: dict[tuple[str, str], Target] = {
 }
 
 
-def measure_corruption(size: Size, repeats: int, tell: Tell) -> list[Section]:
+def measure_corruption(size: Size, repeats: int, log: Log) -> list[Section]:
     """Return the row of token spans with positions at length 512, on one core."""
     arguments = {"length": _CORRUPTION_LENGTH, "samples": 100 if size.name == "toy" else 10_000}
     contestants = {
         "ours": _on_one_core("token_span_corruption", **arguments),
         "T5": _on_one_core("t5_corruption", **arguments),
     }
-    results = race(contestants, repeats, tell, warmups=1)
+    results = race(contestants, repeats, log, warmups=1)
     row = compare_rates(
         results["ours"],
         results["T5"],
@@ -34,14 +34,14 @@ def measure_corruption(size: Size, repeats: int, tell: Tell) -> list[Section]:
     return [Section(name="corruption", size=size.name, rows=[row], results=results)]
 
 
-def measure_pipeline(size: Size, repeats: int, tell: Tell) -> list[Section]:
+def measure_pipeline(size: Size, repeats: int, log: Log) -> list[Section]:
     """Return the row that compares the rows made by one core with those that training uses up."""
     rows = 32 if size.name == "toy" else 4000
     contestants = {
         "ours": _on_one_core("data_pipeline", size=size.name, rows=rows),
         "training": ours(size),
     }
-    results = race(contestants, repeats, tell)
+    results = race(contestants, repeats, log)
     rows_per_token = size.batch / size.text_tokens
     row = ReportRow(
         name=f"corruption + packing + collation, {size.name}, one core",

@@ -1,7 +1,7 @@
 """Candidates a second of `score`: all in one forward, beside one forward for each."""
 
 from unblank.bench.flops import scoring_flops
-from unblank.bench.race import Contestant, Tell, race
+from unblank.bench.race import Contestant, Log, race
 from unblank.bench.report import Section, at_least, compare_rates
 from unblank.bench.sizes import Size
 
@@ -12,12 +12,12 @@ _LENGTH = 3
 _TARGETS = {8: at_least(5), 64: at_least(15)}
 
 
-def measure_score(size: Size, repeats: int, tell: Tell) -> list[Section]:
+def measure_score(size: Size, repeats: int, log: Log) -> list[Section]:
     """Return the rows of 8 and of 64 candidates of 3 tokens after a context of 128."""
-    return [_measure(size, candidates, repeats, tell) for candidates in _TARGETS]
+    return [_measure(size, candidates, repeats, log) for candidates in _TARGETS]
 
 
-def _measure(size: Size, candidates: int, repeats: int, tell: Tell) -> Section:
+def _measure(size: Size, candidates: int, repeats: int, log: Log) -> Section:
     is_toy = size.name == "toy"
     arguments = {
         "size": size.name,
@@ -29,7 +29,7 @@ def _measure(size: Size, candidates: int, repeats: int, tell: Tell) -> Section:
         name: Contestant(workload=f"unblank.bench.inference:{builder}", arguments=arguments)
         for name, builder in (("ours", "score_together"), ("each", "score_each"))
     }
-    results = race(contestants, repeats, tell)
+    results = race(contestants, repeats, log)
     each = candidates * scoring_flops(size, _CONTEXT, _LENGTH + 1)
     together = scoring_flops(size, _CONTEXT, 1 + candidates * _LENGTH)
     name = f"score, {size.name}, {candidates} candidates"

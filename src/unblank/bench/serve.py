@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from unblank.bench.race import Contestant, Tell, race
+from unblank.bench.race import Contestant, Log, race
 from unblank.bench.report import Section, Target, at_least, compare_rates
 from unblank.bench.sizes import Size
 
@@ -15,7 +15,7 @@ _MOST_ADDED = 0.15
 """Time that a server may add to a request, as a share of the time without one."""
 
 
-def measure_serve(size: Size, repeats: int, tell: Tell) -> list[Section]:
+def measure_serve(size: Size, repeats: int, log: Log) -> list[Section]:
     """Return the rows of many clients and of one."""
     many = {
         "ours": _served(size, clients=_CLIENTS, requests=_CLIENTS),
@@ -30,11 +30,11 @@ def measure_serve(size: Size, repeats: int, tell: Tell) -> list[Section]:
     return [
         _section(
             f"serve, {size.name}, {_CLIENTS} clients", many, "one", "one after another",
-            at_least(4), size, repeats, tell,
+            at_least(4), size, repeats, log,
         ),
         _section(
             f"serve, {size.name}, 1 client", single, "called", "without a server",
-            at_least(round(1 / (1 + _MOST_ADDED), 2)), size, repeats, tell,
+            at_least(round(1 / (1 + _MOST_ADDED), 2)), size, repeats, log,
         ),
     ]  # fmt: skip
 
@@ -47,9 +47,9 @@ def _section(
     target: Target,
     size: Size,
     repeats: int,
-    tell: Tell,
+    log: Log,
 ) -> Section:
-    results = race(contestants, repeats, tell)
+    results = race(contestants, repeats, log)
     row = compare_rates(
         results["ours"],
         results[peer],

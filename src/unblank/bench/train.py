@@ -12,7 +12,7 @@ from unblank.bench.flops import (
     t5_objective_flops,
     training_step_flops,
 )
-from unblank.bench.race import Contestant, Result, Tell, paired_ratio, race
+from unblank.bench.race import Contestant, Log, Result, paired_ratio, race
 from unblank.bench.report import (
     ReportRow,
     Section,
@@ -24,7 +24,14 @@ from unblank.bench.report import (
 )
 from unblank.bench.sizes import Size
 
-__all__ = ["measure_ganlm", "measure_muon", "measure_start", "measure_steps", "measure_vocabulary"]
+__all__ = [
+    "measure_ganlm",
+    "measure_muon",
+    "measure_start",
+    "measure_steps",
+    "measure_vocabulary",
+    "ours",
+]
 
 _PEERS = {"BERT": "bert_training", "T5": "t5_training", "BART": "bart_training"}
 
@@ -47,7 +54,7 @@ _TARGETS: dict[tuple[str, str], Target] = {
 }
 
 
-def measure_steps(size: Size, repeats: int, tell: Tell) -> list[Section]:
+def measure_steps(size: Size, repeats: int, log: Log) -> list[Section]:
     """Return the rows of a whole training step: speed, share of the ceiling, memory."""
     contestants = {"ours": ours(size)}
     for name, builder in _PEERS.items():
@@ -56,13 +63,13 @@ def measure_steps(size: Size, repeats: int, tell: Tell) -> list[Section]:
     contestants["ceiling"] = Contestant(
         workload="unblank.bench.models:matrix_ceiling", is_arranged=True
     )
-    results = race(contestants, repeats, tell)
+    results = race(contestants, repeats, log)
     rows = [_speed_row(size, name, results) for name in _PEERS]
     rows += [_ceiling_row(size, results), _memory_row(size, results)]
     return [Section(name="training step", size=size.name, rows=rows, results=results)]
 
 
-def measure_vocabulary(size: Size, repeats: int, tell: Tell) -> list[Section]:
+def measure_vocabulary(size: Size, repeats: int, log: Log) -> list[Section]:
     """Return the rows that compare our step with itself at a multilingual vocabulary.
 
     One loss is exact, the other estimated from as many rows as the usual vocabulary has.
@@ -72,7 +79,7 @@ def measure_vocabulary(size: Size, repeats: int, tell: Tell) -> list[Section]:
         "sampled": ours(size, size.large_vocabulary, sampled_softmax=size.vocabulary),
         "usual": ours(size),
     }
-    results = race(contestants, repeats, tell)
+    results = race(contestants, repeats, log)
     large = replace(size, vocabulary=size.large_vocabulary)
     exact_floor = training_step_flops(large) / training_step_flops(size)
     floors = {"exact": f"{exact_floor:.2f} x the FLOP", "sampled": "the same FLOP"}
@@ -90,9 +97,9 @@ def measure_vocabulary(size: Size, repeats: int, tell: Tell) -> list[Section]:
     return [Section(name="vocabulary", size=size.name, rows=rows, results=results)]
 
 
-def measure_ganlm(size: Size, repeats: int, tell: Tell) -> list[Section]:
+def measure_ganlm(size: Size, repeats: int, log: Log) -> list[Section]:
     """Return the row that compares GanLM's step with one of the T5 objective on the same model."""
-    results = race({"ours": _ganlm(size), "T5": _ganlm(size, is_t5=True)}, repeats, tell)
+    results = race({"ours": _ganlm(size), "T5": _ganlm(size, is_t5=True)}, repeats, log)
     row = compare_times(
         results["ours"],
         results["T5"],
@@ -104,7 +111,7 @@ def measure_ganlm(size: Size, repeats: int, tell: Tell) -> list[Section]:
     return [Section(name="GanLM step", size=size.name, rows=[row], results=results)]
 
 
-def measure_muon(size: Size, repeats: int, tell: Tell) -> list[Section]:
+def measure_muon(size: Size, repeats: int, log: Log) -> list[Section]:
     """Return the row of the share of a training step that Muon takes."""
     arguments = {"size": size.name}
     contestants = {
@@ -117,7 +124,7 @@ def measure_muon(size: Size, repeats: int, tell: Tell) -> list[Section]:
             is_arranged=True,
         ),
     }
-    results = race(contestants, repeats, tell)
+    results = race(contestants, repeats, log)
     positions = size.batch * size.row_length
     row = compare_times(
         results["Muon"],
@@ -129,7 +136,7 @@ def measure_muon(size: Size, repeats: int, tell: Tell) -> list[Section]:
     return [Section(name="Muon", size=size.name, rows=[row], results=results)]
 
 
-def measure_start(size: Size, repeats: int, tell: Tell) -> list[Section]:
+def measure_start(size: Size, repeats: int, log: Log) -> list[Section]:
     """Return the row of the time from the command to the first step, shards prepared before."""
     contestants = {
         "ours": Contestant(
@@ -137,7 +144,7 @@ def measure_start(size: Size, repeats: int, tell: Tell) -> list[Section]:
         ),
         "imports": Contestant(workload="unblank.bench.startup:imports_alone"),
     }
-    results = race(contestants, repeats, tell, warmups=1)
+    results = race(contestants, repeats, log, warmups=1)
     row = compare_times(
         results["ours"],
         results["imports"],

@@ -53,7 +53,7 @@ def peak_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def answer_requests() -> None:
+def _answer_requests() -> None:
     """Build the contestant, then do one timed step for every line of standard input."""
     contestant = json.loads(sys.argv[1])
     replies = _take_stdout()
@@ -84,4 +84,4 @@ def _reply(replies: IO[str], message: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    answer_requests()
+    _answer_requests()

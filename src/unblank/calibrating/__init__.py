@@ -1,1 +1,1 @@
-"""`unblank calibrate`: answers that are known, compared with what the model says of its own."""
+"""`unblank calibrate`: learns from labelled examples how often a model is right."""

@@ -1,4 +1,4 @@
-"""A model asked what is known already: the blanks, labels and candidates of a file."""
+"""A model's answers to labelled examples: blanks, labels and candidates of a file."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from unblank.answering.given import GivenRecords, listed_texts, read_given
 from unblank.api import Unblank
-from unblank.calibrating.known import KnownChoices, KnownFills
+from unblank.calibrating.labelled import LabelledChoices, LabelledFills
 from unblank.calibrating.settings import CalibrateSettings
 from unblank.data.drawing import draw_from_files
 from unblank.data.fields import field_text, field_value, has_field
@@ -35,7 +35,7 @@ _Blanks = tuple[str, list[str]]
 """A text with blanks, and their answers."""
 
 
-def ask_fills(unblank: Unblank, settings: CalibrateSettings) -> KnownFills:
+def ask_fills(unblank: Unblank, settings: CalibrateSettings) -> LabelledFills:
     """Return what the model fills into blanks whose answers are known.
 
     A fill is right if it is the answer as far as the tokenizer tells texts apart: capitals count
@@ -82,10 +82,10 @@ def ask_fills(unblank: Unblank, settings: CalibrateSettings) -> KnownFills:
         for blank, answer in zip(result.blanks, answers, strict=True)
     ]
     keys, log_p, is_right = map(list, zip(*pairs, strict=True))
-    return KnownFills(keys, log_p, is_right, note)
+    return LabelledFills(keys, log_p, is_right, note)
 
 
-def ask_labels(tuned: TunedTask, settings: CalibrateSettings) -> KnownChoices:
+def ask_labels(tuned: TunedTask, settings: CalibrateSettings) -> LabelledChoices:
     """Return what the model says of examples of a task whose labels are known.
 
     Raises:
@@ -103,7 +103,7 @@ def ask_labels(tuned: TunedTask, settings: CalibrateSettings) -> KnownChoices:
     is_first = task.decision == "first"
     pairs = zip(examples, shares, strict=True)
     right = [_right(example, len(one), first_alone=is_first) for example, one in pairs]
-    return KnownChoices(
+    return LabelledChoices(
         [_key(example) for example in examples],
         [one.tolist() for one in shares],
         right,
@@ -114,7 +114,7 @@ def ask_labels(tuned: TunedTask, settings: CalibrateSettings) -> KnownChoices:
 
 def _known_of_each(
     labels: Sequence[str], examples: Sequence[TaskExample], shares: Sequence[Tensor]
-) -> KnownChoices:
+) -> LabelledChoices:
     """Return each label of each example as a choice of its own: whether it applies or not."""
     keys: list[str] = []
     pairs: list[list[float]] = []
@@ -124,12 +124,12 @@ def _known_of_each(
             keys.append(_key(example))
             pairs.append([share, 1.0 - share])
             right.append((0,) if number in example.answers else (1,))
-    return KnownChoices(keys, pairs, right, labels=[*labels] * len(examples))
+    return LabelledChoices(keys, pairs, right, labels=[*labels] * len(examples))
 
 
 def ask_candidates(
     unblank: Unblank, options: ScoringOptions, settings: CalibrateSettings
-) -> KnownChoices:
+) -> LabelledChoices:
     """Return the shares of candidates of texts of which the right one is known.
 
     Raises:
@@ -163,7 +163,7 @@ def ask_candidates(
             for scores in scorer.score(keys[part], candidates[part]):
                 shares.append([one.share for one in scores.candidates])
             progress.advance(bar, len(keys[part]))
-    return KnownChoices(keys, shares, right)
+    return LabelledChoices(keys, shares, right)
 
 
 def _with_room(filler: Filler, found: Sequence[_Blanks]) -> tuple[list[_Blanks], str]:

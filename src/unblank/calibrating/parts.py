@@ -1,4 +1,4 @@
-"""Which known answers are learned from, and which are kept apart to measure what was learned.
+"""The split of labelled examples: which are learned from, and which measure what was learned.
 
 By a hash of the record: the same text falls on the same side wherever it stands, and all blanks of
 a text stay together. The hash is another one than that of held-out training data, which would put
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 __all__ = ["Parts", "parts_of"]
 
-LEAST = 30
+_LEAST = 30
 """Fewest answers to learn from, and fewest to measure."""
 
 _NUM_FOLDS = 5
@@ -45,11 +45,11 @@ def parts_of(keys: Sequence[str], share: float) -> Parts:
     places = [_place(key, "part") for key in keys]
     fitted = [number for number, place in enumerate(places) if place >= share]
     measured = [number for number, place in enumerate(places) if place < share]
-    if min(len(fitted), len(measured)) < LEAST:
-        wanted = round(LEAST / min(share, 1 - share) * 1.5)
+    if min(len(fitted), len(measured)) < _LEAST:
+        wanted = round(_LEAST / min(share, 1 - share) * 1.5)
         raise ValueError(
             f"{len(keys)} known answers are too few: {len(fitted)} would be learned from and "
-            f"{len(measured)} measured, at least {LEAST} each are needed: give about {wanted} or "
+            f"{len(measured)} measured, at least {_LEAST} each are needed: give about {wanted} or "
             "more, or another --measured"
         )
     folds = [int(_NUM_FOLDS * _place(keys[number], "fold")) for number in fitted]

@@ -1,4 +1,4 @@
-"""What calibrating has changed, on answers that were kept apart: numbers, tables, a picture."""
+"""What calibration has changed, on held-out answers: numbers, tables, a picture."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,9 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from unblank.consoles import TextConsole
-from unblank.extras import install_command
+from unblank.extras import picture_note
 from unblank.figures import new_figure
-from unblank.integrity import write_at_once
+from unblank.integrity import write_atomically
 from unblank.metrics.calibration import (
     answered_shares,
     brier_score,
@@ -73,12 +73,9 @@ class CalibrationReport:
         """
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.name}.json"
-        write_at_once(path, json.dumps(self.values, ensure_ascii=False, indent=1) + "\n")
+        write_atomically(path, json.dumps(self.values, ensure_ascii=False, indent=1) + "\n")
         picture = path.with_suffix(".png")
-        if self._draw(picture):
-            return [f"report: {path}", f"picture: {picture}"]
-        command = install_command("matplotlib")
-        return [f"report: {path}", f"{picture} was not drawn; to draw it: {command}"]
+        return [f"report: {path}", picture_note(picture, is_drawn=self._draw(picture))]
 
     def shown(self) -> RenderableType:
         """Return measures, reliability and what a threshold answers, for a terminal."""
@@ -124,7 +121,7 @@ class CalibrationReport:
             axes.legend(fontsize="small")
         content = BytesIO()
         figure.savefig(content, dpi=120)
-        write_at_once(path, content.getvalue())
+        write_atomically(path, content.getvalue())
         return True
 
 

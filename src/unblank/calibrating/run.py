@@ -1,4 +1,4 @@
-"""`unblank calibrate`: ask what is known, learn, measure on the rest, keep it in the folder."""
+"""`unblank calibrate`: answer labelled examples, fit, measure on the rest, save to the folder."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,7 +8,7 @@ from typing import Any
 from unblank.adapters.record import weights_identity
 from unblank.api import load
 from unblank.calibrating.asking import ask_candidates, ask_fills, ask_labels
-from unblank.calibrating.known import Fitted, KnownChoices, KnownFills
+from unblank.calibrating.labelled import Fitted, LabelledChoices, LabelledFills
 from unblank.calibrating.parts import Parts, parts_of
 from unblank.calibrating.report import CalibrationReport, measure_confidences, report_of
 from unblank.calibrating.settings import AnswerKind, CalibrateSettings
@@ -28,7 +28,7 @@ from unblank.prompting.task import USUAL_THRESHOLD
 
 __all__ = ["calibrate"]
 
-REPORTS = "calibration"
+_REPORTS = "calibration"
 """Folder of the reports in the folder of a model."""
 
 
@@ -50,7 +50,7 @@ def calibrate(settings: CalibrateSettings) -> tuple[CalibrationReport, list[str]
     if kind == "fills":
         require_package(ISOTONIC_PACKAGE, "calibrating fills")
     asked: Mapping[str, Any] = {}
-    known: KnownFills | KnownChoices
+    labelled: LabelledFills | LabelledChoices
     name: str = kind
     if kind == "labels":
         tuned = open_tuned(
@@ -62,19 +62,19 @@ def calibrate(settings: CalibrateSettings) -> tuple[CalibrationReport, list[str]
             device=settings.device,
             dtype=settings.dtype,
         )
-        known, asked, name = ask_labels(tuned, settings), tuned.asked, tuned.task.name
+        labelled, asked, name = ask_labels(tuned, settings), tuned.asked, tuned.task.name
     else:
         unblank = load(folder, device=settings.device, dtype=settings.dtype, calibration=False)
         if kind == "fills":
-            known = ask_fills(unblank, settings)
+            labelled = ask_fills(unblank, settings)
         else:
             options = _scoring(settings)
-            known = ask_candidates(unblank, options, settings)
+            labelled = ask_candidates(unblank, options, settings)
             asked = options.asked(settings.candidates)
-    fitted, source, report = _learned(name, kind, known, settings)
+    fitted, source, report = _learned(name, kind, labelled, settings)
     replaced = _keep(folder, kind, name, fitted, source, asked)
-    written = report.write(settings.report or folder / REPORTS)
-    left_out = [known.note] if isinstance(known, KnownFills) and known.note else []
+    written = report.write(settings.report or folder / _REPORTS)
+    left_out = [labelled.note] if isinstance(labelled, LabelledFills) and labelled.note else []
     return report, [*left_out, *replaced, f"kept in {folder}: {source}", *written]
 
 
@@ -94,20 +94,23 @@ def _scoring(settings: CalibrateSettings) -> ScoringOptions:
 
 
 def _learned(
-    name: str, kind: AnswerKind, known: KnownFills | KnownChoices, settings: CalibrateSettings
+    name: str,
+    kind: AnswerKind,
+    labelled: LabelledFills | LabelledChoices,
+    settings: CalibrateSettings,
 ) -> tuple[Fitted, CalibratedOn, CalibrationReport]:
-    """Learn from one part of what is known, and measure on the other."""
-    parts = parts_of(known.keys, settings.measured)
-    is_right = known.is_right
+    """Learn from one part of the labelled answers, and measure on the other."""
+    parts = parts_of(labelled.keys, settings.measured)
+    is_right = labelled.is_right
     num_right = sum(is_right[number] for number in parts.fitted)
     if num_right in (0, len(parts.fitted)):
         raise ValueError(
             f"all {len(parts.fitted)} answers to learn from are {'right' if num_right else 'wrong'}"
             ": nothing can be learned of when the model is right; give answers of both kinds"
         )
-    fitted = known.fit(parts.fitted, parts.folds)
-    fitted, thresholds = _with_thresholds(known, fitted, parts, settings.most_wrong)
-    before, after = known.confidences(None), known.confidences(fitted)
+    fitted = labelled.fit(parts.fitted, parts.folds)
+    fitted, thresholds = _with_thresholds(labelled, fitted, parts, settings.most_wrong)
+    before, after = labelled.confidences(None), labelled.confidences(fitted)
     of_measured = [is_right[number] for number in parts.measured]
     report = report_of(
         name if kind != "labels" else f"labels-{name}",
@@ -142,27 +145,30 @@ def _learned(
 
 
 def _with_thresholds(
-    known: KnownFills | KnownChoices, fitted: Fitted, parts: Parts, most_wrong: float | None
+    labelled: LabelledFills | LabelledChoices,
+    fitted: Fitted,
+    parts: Parts,
+    most_wrong: float | None,
 ) -> tuple[Fitted, dict[str, Any]]:
     """Return what was learned with its thresholds, and what they do on the part kept apart.
 
     Those of labels of which several may apply are kept if they make the mean F1 no worse there.
     """
-    if isinstance(known, KnownChoices) and known.labels:
+    if isinstance(labelled, LabelledChoices) and labelled.labels:
         if most_wrong is not None:
             raise ValueError(
                 "most_wrong applies where one label is given, and this task names several: leave "
                 "it out; the threshold of each label is learned anyway"
             )
-        found = known.sets(fitted, parts.fitted).best_thresholds()
-        apart = known.sets(fitted, parts.measured)
+        found = labelled.sets(fitted, parts.fitted).best_thresholds()
+        apart = labelled.sets(fitted, parts.measured)
         usual, best = (apart.macro_f1(one, USUAL_THRESHOLD) for one in ({}, found))
         scores = {"macro_f1_before": usual, "macro_f1_after": best}
         kept = found if best >= usual else {}
         return replace(fitted, thresholds=kept), {"thresholds": {"kept": kept, **scores}}
     if most_wrong is None:
         return fitted, {}
-    confidences, is_right = known.given(fitted)
+    confidences, is_right = labelled.given(fitted)
     threshold = abstention_threshold(*_some(confidences, is_right, parts.fitted), most_wrong)
     measured = answered_from(*_some(confidences, is_right, parts.measured), threshold)
     abstaining = {"most_wrong": most_wrong, "threshold": threshold, **measured}

@@ -1,4 +1,4 @@
-"""Thresholds learned from known answers; pure functions.
+"""Thresholds learned from labelled answers; pure functions.
 
 From which probability a model had better answer, and from which each of several labels applies.
 
@@ -12,7 +12,7 @@ import numpy as np
 from unblank.metrics.calibration import answered_shares
 from unblank.metrics.label_sets import best_threshold, macro_f1_of_sets
 
-__all__ = ["KnownSets", "abstention_threshold", "answered_from"]
+__all__ = ["LabelledSets", "abstention_threshold", "answered_from"]
 
 
 def abstention_threshold(
@@ -64,7 +64,7 @@ def answered_from(
     }
 
 
-class KnownSets:
+class LabelledSets:
     """Probabilities of labels of which several may apply, and which of them do.
 
     Args:

@@ -1,1 +1,1 @@
-"""From what a model says of an answer to how often such answers are right, learned and kept."""
+"""Calibration: from the probability that a model gives to how often such answers are right."""

@@ -1,4 +1,4 @@
-"""The parameters that make known answers most likely, and which form of curve to trust.
+"""Fitting calibration maps to labelled answers, and choosing between their forms.
 
 Shapes: `N` answers, `L` labels or candidates.
 """

@@ -1,4 +1,4 @@
-"""From what a model says of an answer to the probability that it is right; pure functions.
+"""Calibration maps: from a log-probability to the probability of being right; pure functions.
 
 For the labels of a task, one temperature; for a fill, a curve over its log-probability, in one of
 three forms. The parameters are found in `fitting`.

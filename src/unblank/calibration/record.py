@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from unblank.calibration.maps import FillMap, JointTemperature, Logistic, RisingLine
-from unblank.integrity import CALIBRATION_NAME, read_record, seal, write_at_once
+from unblank.integrity import CALIBRATION_NAME, read_record, seal, write_atomically
 from unblank.plurals import counted
 from unblank.terminal_text import printable_line
 
@@ -148,7 +148,7 @@ class Calibration:
             record["labels"] = {name: asdict(one) for name, one in self.labels.items()}
         if self.candidates is not None:
             record["candidates"] = asdict(self.candidates)
-        write_at_once(folder / CALIBRATION_NAME, seal(record, readable=True))
+        write_atomically(folder / CALIBRATION_NAME, seal(record, readable=True))
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, to tell whether two are the same."""

@@ -83,7 +83,7 @@ def run(settings: AlignSettings) -> None:
     from unblank.evaluation.session import counting_bar
     from unblank.extras import require_package
     from unblank.families.loading import load_folder
-    from unblank.integrity import seal, write_at_once
+    from unblank.integrity import seal, write_atomically
 
     require_package("sklearn", "t-SNE")
     translations = read_translations(
@@ -126,7 +126,7 @@ def run(settings: AlignSettings) -> None:
             for name, alignment in found.items()
         },
     }
-    write_at_once(settings.output / "alignment.json", seal(content, readable=True))
+    write_atomically(settings.output / "alignment.json", seal(content, readable=True))
     accuracies = {name: alignment.means for name, alignment in found.items()}
     path = settings.output / "alignment.png"
     is_drawn = draw_alignment(accuracies, points, overlaps[str(settings.model)], path)

@@ -12,7 +12,7 @@ from unblank.settings.ranges import OneOrMore, Positive, check_values
 
 __all__ = ["BenchSettings", "parse", "run"]
 
-QUIET = 0.05
+_QUIET = 0.05
 """Share of the processors that other processes may use before a warning is printed."""
 
 
@@ -50,7 +50,7 @@ def run(settings: BenchSettings) -> None:
     from unblank.bench.report import Section, benchmark_json, benchmark_table
     from unblank.bench.run import measure_all
     from unblank.consoles import TextConsole
-    from unblank.integrity import write_at_once
+    from unblank.integrity import write_atomically
 
     console = TextConsole()
     about = {**machine(), "repeats": settings.repeats}
@@ -62,11 +62,11 @@ def run(settings: BenchSettings) -> None:
             sections += measured
             if settings.json is not None:
                 settings.json.parent.mkdir(parents=True, exist_ok=True)
-                write_at_once(settings.json, benchmark_json(sections, about))
+                write_atomically(settings.json, benchmark_json(sections, about))
     console.print(benchmark_table(sections))
     console.print(f"{about['processor']}, {about['cores']} cores; {settings.repeats} turns")
     busiest = max((section.others_share or 0.0 for section in sections), default=0.0)
-    if busiest > QUIET:
+    if busiest > _QUIET:
         console.print(
             f"other processes used up to {busiest:.0%} of the processors: absolute figures are too "
             "low and ratios uncertain (see docs/benchmarks.md)",

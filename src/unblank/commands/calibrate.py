@@ -1,10 +1,10 @@
-"""`unblank calibrate`: learns from known answers how sure a model may be of its own."""
+"""`unblank calibrate`: learns from labelled examples how often a model is right."""
 
 from collections.abc import Sequence
 
 from unblank.calibrating.settings import CalibrateSettings
 from unblank.commands.parsing import parse_settings
-from unblank.terminal_text import tell
+from unblank.terminal_text import print_message
 
 __all__ = ["parse", "run"]
 
@@ -26,4 +26,4 @@ def run(settings: CalibrateSettings) -> None:
     report, lines = calibrate(settings)
     TextConsole(highlight=False).print(report.shown())
     for line in lines:
-        tell(line)
+        print_message(line)

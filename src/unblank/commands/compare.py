@@ -43,10 +43,10 @@ def parse(words: Sequence[str]) -> CompareSettings:
 def run(settings: CompareSettings) -> None:
     """Do what is not done yet, telling of each step, and print the table; errors as `compare`."""
     from unblank.process import arrange_memory
-    from unblank.waiting_threads import choose_waiting
+    from unblank.wait_policy import choose_wait_policy
 
     memory = arrange_memory(settings.arrange_memory)
-    choose_waiting()
+    choose_wait_policy()
     from unblank.comparing.report import comparison_tables
     from unblank.comparing.run import cells, compare
     from unblank.consoles import TextConsole
@@ -57,7 +57,7 @@ def run(settings: CompareSettings) -> None:
         plan=settings.plan,
         variants=settings.variants,
         seeds=settings.seeds,
-        tell=lambda line: progress.print(line, markup=False),
+        log=lambda line: progress.print(line, markup=False),
         memory=memory,
     )
     if not settings.plan:

@@ -5,6 +5,7 @@ from collections import Counter
 
 from rich.table import Table
 
+from unblank.atomic_folders import require_new
 from unblank.commands.convert_settings import CompleteSettings, ConvertSettings, VerifySettings
 from unblank.consoles import TextConsole
 from unblank.conversion.complete import complete
@@ -16,16 +17,13 @@ from unblank.terminal_text import print_result
 
 __all__ = ["complete_and_print", "convert_and_print", "print_verification", "verify_and_print"]
 
-SHOWN_DROPPED = 5
+_SHOWN_DROPPED = 5
 
 
 def convert_and_print(settings: ConvertSettings) -> None:
     """Convert, and print what was found; errors as for `unblank.convert`."""
     shard_bytes = parse_size(settings.shard_size)
-    if settings.output.exists():
-        raise FileExistsError(
-            f"{settings.output} exists: choose another folder, or remove it first"
-        )
+    require_new(settings.output)
     conversion = plan_conversion(settings.source, settings)
     console = TextConsole()
     console.print(_what_was_found(conversion))
@@ -85,10 +83,10 @@ def _what_was_found(conversion: Conversion) -> Table:
     table.add_row("becomes", f"{plan.model_class.__name__}, {weights:,} weights")
     counts = Counter(tensor.action for tensor in plan.tensors)
     table.add_row("tensors", ", ".join(f"{count} {action}" for action, count in counts.items()))
-    for dropped in plan.dropped[:SHOWN_DROPPED]:
+    for dropped in plan.dropped[:_SHOWN_DROPPED]:
         table.add_row("left out", f"{dropped.key}: {dropped.reason}")
-    if len(plan.dropped) > SHOWN_DROPPED:
-        table.add_row("left out", f"{len(plan.dropped) - SHOWN_DROPPED} more, in provenance.json")
+    if len(plan.dropped) > _SHOWN_DROPPED:
+        table.add_row("left out", f"{len(plan.dropped) - _SHOWN_DROPPED} more, in provenance.json")
     table.add_row("tokenizer", _tokenizer_line(conversion))
     if plan.traps:
         table.add_row("note", "\n".join(plan.traps))

@@ -1,4 +1,4 @@
-"""What `unblank convert` is told: a conversion, a vocabulary for its folder, or a check of it."""
+"""The settings of `unblank convert`: of a conversion, a vocabulary, or a check of a folder."""
 
 from dataclasses import dataclass
 from pathlib import Path

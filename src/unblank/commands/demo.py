@@ -62,10 +62,10 @@ def run(settings: DemoSettings) -> None:
         FileNotFoundError: `text` names nothing.
     """
     from unblank.process import arrange_memory
-    from unblank.waiting_threads import choose_waiting
+    from unblank.wait_policy import choose_wait_policy
 
     memory = arrange_memory(settings.arrange_memory)
-    choose_waiting()
+    choose_wait_policy()
     from unblank.commands.demo_printing import print_report
     from unblank.consoles import TextConsole
     from unblank.demo.run import make_corpus, measure_demo, train_demo

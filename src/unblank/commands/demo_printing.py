@@ -13,7 +13,7 @@ from unblank.generation.results import FillResult
 
 __all__ = ["print_report"]
 
-Shown = TypeVar("Shown")
+_Shown = TypeVar("_Shown")
 
 _NUM_ALTERNATIVES = 3
 
@@ -60,7 +60,7 @@ def _print_words(console: Console, report: DemoReport) -> None:
 
 
 def _print_all(
-    console: Console, title: str, items: list[Shown], print_one: Callable[[Console, Shown], None]
+    console: Console, title: str, items: list[_Shown], print_one: Callable[[Console, _Shown], None]
 ) -> None:
     if items:
         console.print(f"\n{title}", style="bold")

@@ -7,10 +7,17 @@ from unblank.commands.parsing import parse_settings
 
 __all__ = ["parse", "run"]
 
+_USUAL = (
+    *("input", "text_field", "output", "json", "stream", "tokens", "rules", "abstain_below"),
+    *("num_beams", "num_return", "do_sample", "temperature", "top_p", "seed", "max_tokens"),
+    *("order", "device", "dtype"),
+)
+"""Settings that `--help` shows; `--help-all` shows all."""
+
 
 def parse(words: Sequence[str]) -> FillSettings:
     """Return the settings that the words give; errors as for `parse_settings`."""
-    return parse_settings("fill", FillSettings, words)
+    return parse_settings("fill", FillSettings, words, usual=_USUAL)
 
 
 def run(settings: FillSettings) -> None:

@@ -20,7 +20,7 @@ from unblank.commands.texts import (
     raise_refused,
     require_files,
     texts_of,
-    told_at_end,
+    with_report_at_end,
 )
 from unblank.consoles import TextConsole
 from unblank.generation.infill import Filler
@@ -29,7 +29,7 @@ from unblank.generation.passages import require_plain_search
 from unblank.generation.results import FillResult, TokenEvent
 from unblank.retrieval.retriever import Found, Retriever
 from unblank.rules.rule import Rule
-from unblank.terminal_text import tell
+from unblank.terminal_text import print_message
 
 __all__ = ["fill_and_print", "fill_to_file"]
 
@@ -103,7 +103,7 @@ def _print_retrieved(unblank: Unblank, settings: FillSettings) -> None:
         for passage in found.to_list():
             line = Text(f"  {passage['share']:6.1%}  {passage['text']}  ")
             console.print(line.append(passage["place"], style="dim"))
-    tell(retriever)
+    print_message(retriever)
     raise_any(problems)
 
 
@@ -130,7 +130,7 @@ def fill_to_file(settings: FillSettings) -> Iterator[dict[str, Any]]:
         overwrite=settings.overwrite,
         retriever=retriever,
     )
-    return told_at_end(answers, retriever)
+    return with_report_at_end(answers, retriever)
 
 
 def _opened(settings: FillSettings) -> Unblank:
@@ -143,11 +143,13 @@ def _opened(settings: FillSettings) -> Unblank:
     )
     if unblank.calibration is not None and unblank.calibration.fills is not None:
         of_samples = ", which says nothing of fills drawn at random" * settings.do_sample
-        tell(f"{unblank.calibration.fills.source}{of_samples}")
+        print_message(f"{unblank.calibration.fills.source}{of_samples}")
         learned = unblank.calibration.fills.abstain_below
         is_used = not (settings.do_sample or settings.retrieve)
         if learned is not None and settings.abstain_below is None and is_used:
-            tell(f"abstains below {learned:.3g}, as learned in calibrating (--abstain-below)")
+            print_message(
+                f"abstains below {learned:.3g}, as learned in calibrating (--abstain-below)"
+            )
     return unblank
 
 

@@ -44,11 +44,11 @@ def parse(words: Sequence[str]) -> GivenSettings[FinetuneSettings]:
 def run(parsed: GivenSettings[FinetuneSettings]) -> None:
     """Fine-tune, once or for every combination of a grid; errors as for `run_finetune_command`."""
     from unblank.process import arrange_memory
-    from unblank.waiting_threads import choose_waiting
+    from unblank.wait_policy import choose_wait_policy
 
     settings = parsed.settings
     memory = arrange_memory(settings.train.arrange_memory)  # before torch is loaded
-    choose_waiting()
+    choose_wait_policy()
     from unblank.finetuning.sweeps.grid import run_finetune_command
 
     settings = _with_recorded_seed(settings, parsed.given)

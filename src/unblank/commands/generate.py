@@ -7,10 +7,17 @@ from unblank.commands.parsing import parse_settings
 
 __all__ = ["parse", "run"]
 
+_USUAL = (
+    *("input", "source", "output", "json", "stream", "references", "metrics", "glossary", "rules"),
+    *("num_beams", "num_return", "do_sample", "temperature", "top_p", "seed", "max_tokens"),
+    *("too_long", "device", "dtype"),
+)
+"""Settings that `--help` shows; `--help-all` shows all."""
+
 
 def parse(words: Sequence[str]) -> GenerateSettings:
     """Return the settings that the words give; errors as for `parse_settings`."""
-    return parse_settings("generate", GenerateSettings, words)
+    return parse_settings("generate", GenerateSettings, words, usual=_USUAL)
 
 
 def run(settings: GenerateSettings) -> None:

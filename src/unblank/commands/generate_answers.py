@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.text import Text
 
-from unblank.answering.answer_file import AnswerFile, require_absent, told_on_failure
+from unblank.answering.answer_file import AnswerFile, require_absent, resume_hint_on_failure
 from unblank.answering.run import BATCHES_A_WINDOW, content_hash, model_facts
 from unblank.answering.together import RecordWindow, SharedAnswers, refuse_parts
 from unblank.api import load
@@ -23,12 +23,12 @@ from unblank.data.written_records import flattened, is_table, write_records
 from unblank.engine.replicas import is_main_process, join_replicas
 from unblank.generation.results import Generated, TokenEvent
 from unblank.generation.seq2seq import SourceAnswerer
-from unblank.integrity import write_at_once
+from unblank.integrity import write_atomically
 from unblank.metrics.text import TextScores, score_texts
 from unblank.plurals import counted
 from unblank.progress_bars import progress_bar
 from unblank.rules.rule import Rule
-from unblank.terminal_text import print_result, tell
+from unblank.terminal_text import print_message, print_result
 
 __all__ = ["generate_and_print"]
 
@@ -65,7 +65,7 @@ def generate_and_print(settings: GenerateSettings) -> None:
         _tell_of_terms(job.terms, job, predictions)
     if job.references is not None:
         scores = _score(settings, predictions, job.references)
-        (print_result if settings.output else tell)(str(scores))
+        (print_result if settings.output else print_message)(str(scores))
     _raise_refusals(settings, job)
 
 
@@ -85,7 +85,9 @@ def _raise_refusals(settings: GenerateSettings, job: Job) -> None:
 def _tell_of_empty_references(places: Sequence[str], references: Sequence[Sequence[str]]) -> None:
     empty = [place for place, texts in zip(places, references, strict=True) if not any(texts)]
     if empty:
-        tell(f"note: empty references lower the scores: {len(empty):,}, the first: {empty[0]}")
+        print_message(
+            f"note: empty references lower the scores: {len(empty):,}, the first: {empty[0]}"
+        )
 
 
 def _tell_of_terms(terms: Sequence[Sequence[str]], job: Job, predictions: Sequence[str]) -> None:
@@ -97,7 +99,7 @@ def _tell_of_terms(terms: Sequence[Sequence[str]], job: Job, predictions: Sequen
             num_terms += len(found)
             num_met += sum(any(_bare(form) in written for form in one.split("|")) for one in found)
     share = f" ({num_met / num_terms:.1%})" if num_terms else ""
-    tell(f"glossary: {num_met:,} of {counted(num_terms, 'term')} met{share}")
+    print_message(f"glossary: {num_met:,} of {counted(num_terms, 'term')} met{share}")
 
 
 def _bare(text: str) -> str:
@@ -201,11 +203,11 @@ def _write_together(
             else [_in_one_line(one.text) for one in answers]
         )
         if output.suffix.lower() in (".txt", ".jsonl"):
-            write_at_once(output, "".join(f"{line}\n" for line in lines))
+            write_atomically(output, "".join(f"{line}\n" for line in lines))
         else:
             _write_table(output, lines)
-        counts.tell(joins_lines=not is_json)
-        tell(f"answers: {total:,}, in {output}")
+        counts.print_notes(joins_lines=not is_json)
+        print_message(f"answers: {total:,}, in {output}")
     shared.discard()
     return _predictions(output, lines)
 
@@ -237,8 +239,10 @@ def _write(
     is_json = output.suffix.lower() != ".txt"
     num_done = len(file)
     if num_done:
-        tell(f"continuing after {num_done:,} of {len(job.sources):,} answers in {file.part}")
-    with told_on_failure(file, len(job.sources)):
+        print_message(
+            f"continuing after {num_done:,} of {len(job.sources):,} answers in {file.part}"
+        )
+    with resume_hint_on_failure(file, len(job.sources)):
         for window, answers in _windows(settings, job, answerer, num_done):
             if is_json:
                 file.append(map(_json_line, _records(job, window, answers)))
@@ -250,7 +254,7 @@ def _write(
     else:
         _write_table(output, file)
         file.discard()
-    tell(f"answers: {len(predictions):,}, in {output}")
+    print_message(f"answers: {len(predictions):,}, in {output}")
     return predictions
 
 
@@ -279,7 +283,7 @@ def _write_table(output: Path, lines: Iterable[str]) -> None:
     has_error = any("error" in row for row in rows)
     num_joined = write_records(output, replace(rows, columns=[*columns, *["error"] * has_error]))
     if num_joined:
-        tell(f"tabs and line ends became spaces in {num_joined:,} cells")
+        print_message(f"tabs and line ends became spaces in {num_joined:,} cells")
 
 
 def _print_all(settings: GenerateSettings, job: Job, answerer: SourceAnswerer) -> list[str]:
@@ -313,7 +317,7 @@ class _Counts:
         self.num_empty += not is_visible(source)
         self.num_joined += _in_one_line(answer.text) != answer.text
 
-    def tell(self, *, joins_lines: bool) -> None:
+    def print_notes(self, *, joins_lines: bool) -> None:
         seconds = time.perf_counter() - self.start
         rate = self.num_tokens / max(seconds, 1e-9)
         notes = [f"{self.num_tokens:,} tokens in {seconds:.1f} s ({rate:,.0f} tokens/s)"]
@@ -324,7 +328,7 @@ class _Counts:
             (self.num_joined * joins_lines, "answers of several lines, joined by spaces"),
         ):
             notes += [f"{what}: {count:,}"] if count else []
-        tell("; ".join(notes))
+        print_message("; ".join(notes))
 
 
 def _windows(
@@ -348,7 +352,7 @@ def _windows(
                 counts.add(job.sources[number], answer)
             yield window, answers
     is_text = settings.output.suffix.lower() == ".txt" if settings.output else not settings.json
-    counts.tell(joins_lines=is_text)
+    counts.print_notes(joins_lines=is_text)
 
 
 def _answers(

@@ -1,4 +1,4 @@
-"""What `unblank generate` is told: sources, decoding, where answers go, how they are scored."""
+"""The settings of `unblank generate`: sources, decoding, output, and scores."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path

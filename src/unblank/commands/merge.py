@@ -6,7 +6,7 @@ from pathlib import Path
 
 from unblank.commands.parsing import parse_settings
 from unblank.settings.marks import Positional
-from unblank.terminal_text import print_result, tell
+from unblank.terminal_text import print_message, print_result
 
 __all__ = ["MergeSettings", "parse", "run"]
 
@@ -40,4 +40,4 @@ def run(settings: MergeSettings) -> None:
     base = merge(settings.adapter, settings.output)
     print_result(f"merged {settings.adapter} into {base}: the model is in {settings.output}")
     if note := calibration_left(settings.adapter, settings.output):
-        tell(note)
+        print_message(note)

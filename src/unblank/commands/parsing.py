@@ -18,7 +18,7 @@ from unblank.settings.marks import Excludes, Needs, Positional
 from unblank.settings.ranges import Positive, check_values
 from unblank.settings.recipes import from_mapping, read_mapping, to_yaml
 
-__all__ = ["NO_VARIANTS", "GivenSettings", "Variants", "parse_recipe", "parse_settings"]
+__all__ = ["GivenSettings", "Variants", "parse_recipe", "parse_settings"]
 
 _Settings = TypeVar("_Settings")
 
@@ -42,7 +42,7 @@ class Variants:
     choices: Sequence[str] = ()
 
 
-NO_VARIANTS = Variants()
+_NO_VARIANTS = Variants()
 
 _OLD_PRINT = "--print-config"
 
@@ -87,7 +87,7 @@ def parse_settings(
     *,
     about: str = "",
     usual: Sequence[str] = (),
-    variants: Variants = NO_VARIANTS,
+    variants: Variants = _NO_VARIANTS,
 ) -> _Settings:
     """Return the settings that the words give.
 

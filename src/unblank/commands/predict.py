@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from unblank.commands.parsing import parse_settings
 from unblank.settings.marks import PathText, Positional
 from unblank.settings.ranges import NotNegative, Positive, PositiveShare, check_values
-from unblank.terminal_text import tell
+from unblank.terminal_text import print_message
 
 if TYPE_CHECKING:
     from unblank.answering.predict import PredictedRecords
@@ -90,7 +90,7 @@ def run(settings: PredictSettings) -> None:
     if predicted.report is not None:
         TextConsole(highlight=False).print(predicted.report.shown())
         for line in predicted.report.write(settings.output):
-            tell(line)
+            print_message(line)
     if said:
         raise ValueError(said)
 
@@ -119,9 +119,11 @@ def predict_to_file(settings: PredictSettings) -> "PredictedRecords":
     if settings.calibration:
         tuned = tuned.calibrated(calibration_of(folder))
         if said := tuned.note or (tuned.calibration and str(tuned.calibration.source)):
-            tell(said)
+            print_message(said)
         if settings.abstain_below is None and (learned := tuned.threshold(None)):
-            tell(f"abstains below {learned:.3g}, as learned in calibrating (--abstain-below)")
+            print_message(
+                f"abstains below {learned:.3g}, as learned in calibrating (--abstain-below)"
+            )
     return predict_records(
         tuned,
         folder,

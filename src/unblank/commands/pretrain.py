@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from unblank.commands.parsing import GivenSettings, parse_recipe
 from unblank.pretraining.settings import PretrainSettings
-from unblank.terminal_text import tell
+from unblank.terminal_text import print_message
 
 __all__ = ["complete_settings", "parse", "run"]
 
@@ -46,11 +46,11 @@ def parse(words: Sequence[str]) -> GivenSettings[PretrainSettings]:
 def run(parsed: GivenSettings[PretrainSettings]) -> None:
     """Pretrain; errors as for `run_pretrain`."""
     from unblank.process import arrange_memory
-    from unblank.waiting_threads import choose_waiting
+    from unblank.wait_policy import choose_wait_policy
 
     settings = parsed.settings
     memory = arrange_memory(settings.train.arrange_memory)  # before torch is loaded
-    choose_waiting()
+    choose_wait_policy()
     from unblank.pretraining.run import dry_run_pretrain, run_pretrain
 
     if parsed.dry_run:
@@ -68,7 +68,7 @@ def complete_settings(settings: PretrainSettings, given: frozenset[str]) -> Pret
     is_main = os.environ.get("RANK", "0") == "0"
     if "-" in settings.data.train:  # which can be read once
         if is_main:
-            tell(
+            print_message(
                 "note: nothing is chosen for text on standard input, whose size is not known: what "
                 "is not given has its default value, as --print-recipe shows. For a choice, give "
                 "the text as a file"

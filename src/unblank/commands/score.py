@@ -10,7 +10,7 @@ from unblank.commands.parsing import parse_settings
 from unblank.commands.retrieval_settings import RetrievalSettings
 from unblank.settings.marks import Excludes, Needs, PathText, Positional
 from unblank.settings.ranges import NotNegative, Positive, check_values
-from unblank.terminal_text import tell
+from unblank.terminal_text import print_message
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -176,14 +176,14 @@ def run(settings: ScoreSettings) -> None:
             line = f"{passage['share']:6.1%}  {passage['text']}  {passage['place']}"
             console.print(line, markup=False, soft_wrap=True)
     if retriever is not None:
-        tell(retriever)
+        print_message(retriever)
     raise_any(problems)
 
 
 def score_to_file(settings: ScoreSettings) -> Iterator[dict[str, Any]]:
     """Return an iterator over the scores for the texts of a file; see `score_records`."""
     from unblank.answering.score import score_records
-    from unblank.commands.texts import require_files, told_at_end
+    from unblank.commands.texts import require_files, with_report_at_end
 
     input_path, output = require_files(settings)
     unblank = _opened(settings)
@@ -202,7 +202,7 @@ def score_to_file(settings: ScoreSettings) -> Iterator[dict[str, Any]]:
         overwrite=settings.overwrite,
         retriever=retriever,
     )
-    return told_at_end(answers, retriever)
+    return with_report_at_end(answers, retriever)
 
 
 def _retriever(unblank: "Unblank", settings: ScoreSettings) -> "Retriever | None":
@@ -236,7 +236,7 @@ def _opened(settings: ScoreSettings) -> "Unblank":
     if found:
         different = found.difference(options.asked(settings.candidates))
         said = f"not used: it was learned with other {different}" if different else found.source
-        tell(f"calibration {said}" if different else said)
+        print_message(f"calibration {said}" if different else said)
     return unblank
 
 

@@ -12,7 +12,7 @@ from unblank.settings.ranges import NotNegative, OneOrMore, Positive, check_valu
 
 __all__ = ["ServeSettings", "parse", "run"]
 
-API_KEY = "UNBLANK_API_KEY"
+_API_KEY = "UNBLANK_API_KEY"
 """Environment variable of the key that clients must send."""
 
 
@@ -87,7 +87,7 @@ class ServeSettings:
             ValueError: it is empty.
         """
         if self.api_key_file is None:
-            return os.environ.get(API_KEY) or None
+            return os.environ.get(_API_KEY) or None
         key = self.api_key_file.read_text(encoding="utf-8").strip()
         if not key:
             raise ValueError(f"{self.api_key_file} is empty: write the key into it")

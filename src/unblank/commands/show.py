@@ -37,6 +37,22 @@ _KINDS: dict[str, Any] = {
     "--task": ShowTaskOptions,
 }
 
+_OF_TEXTS = ("tokenizer", "model", "max_length", "seed", "sample_number")
+_USUAL = {
+    _TEXT: (
+        *("mask", *_OF_TEXTS),
+        *("objective.token", "objective.sentence", "objective.document", "objective.masked"),
+        *("objective.causal", "objective.mask_ratio"),
+    ),
+    _PAIR: (
+        *("encoder_decoder", "translation", *_OF_TEXTS),
+        *("seq2seq.mask_ratio", "seq2seq.span_corruption", "seq2seq.denoising", "seq2seq.mass"),
+        "seq2seq.pair_mask_ratio",
+    ),
+    "--task": (),
+}
+"""Settings that `--help` shows, all for none; `--help-all` shows all."""
+
 
 def parse(words: Sequence[str]) -> ShowTextOptions | ShowPairSettings | ShowTaskOptions:
     """Return what the words after `unblank show` ask for: a text, or an example of a task.
@@ -50,7 +66,8 @@ def parse(words: Sequence[str]) -> ShowTextOptions | ShowPairSettings | ShowTask
     about = _DESCRIPTION if name == _TEXT else ""
     kind: type[ShowTextOptions | ShowPairSettings | ShowTaskOptions] = _KINDS[name]
     variants = Variants(name, _KINDS, more)
-    return parse_settings("show", kind, words, about=about, variants=variants)
+    command = "show --encoder-decoder" if name == _PAIR else "show"
+    return parse_settings(command, kind, words, about=about, usual=_USUAL[name], variants=variants)
 
 
 def run(settings: ShowTextOptions | ShowPairSettings | ShowTaskOptions) -> None:

@@ -19,7 +19,7 @@ from unblank.data.fields import field_text
 from unblank.data.lines import decode_line
 from unblank.data.written_records import require_writable
 from unblank.plurals import counted
-from unblank.terminal_text import print_result, tell
+from unblank.terminal_text import print_message, print_result
 
 if TYPE_CHECKING:
     from unblank.retrieval.retriever import Retriever
@@ -35,7 +35,7 @@ __all__ = [
     "refusals_said",
     "require_files",
     "texts_of",
-    "told_at_end",
+    "with_report_at_end",
 ]
 
 _Result = TypeVar("_Result")
@@ -124,13 +124,13 @@ def refusals_said(answers: Iterable[Mapping[str, Any]], output: Path, done: str)
     )
 
 
-def told_at_end(
+def with_report_at_end(
     answers: Iterator[dict[str, Any]], retriever: "Retriever | None"
 ) -> Iterator[dict[str, Any]]:
     """Yield answers, and say at their end what a retriever did."""
     yield from answers
     if retriever is not None:
-        tell(retriever)
+        print_message(retriever)
 
 
 def require_files(settings: FileSettings) -> tuple[Path, Path]:

@@ -62,10 +62,10 @@ def run(settings: TokenizeSettings) -> None:
     """
     from rich.table import Table
 
+    from unblank.atomic_folders import put_into_folder
     from unblank.consoles import TextConsole
     from unblank.data.drawn_texts import beginnings
     from unblank.tokenization.fidelity import count_words, describe_tokenizer
-    from unblank.whole_folders import put_into_folder
 
     output = Path(settings.output)
     if (output / "tokenizer.json").exists() and not settings.overwrite:

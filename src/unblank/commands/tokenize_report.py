@@ -15,14 +15,14 @@ from unblank.data.parallel import read_parallel
 from unblank.data.sources import TextFiles
 from unblank.describing.language_plot import draw_languages
 from unblank.describing.languages import LanguageRow, describe_languages, group_means
-from unblank.integrity import seal, write_at_once
+from unblank.integrity import seal, write_atomically
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 __all__ = ["report_languages", "rows_table"]
 
-REPORT_NAME = "languages.json"
+_REPORT_NAME = "languages.json"
 _CHARACTERS = 200_000
 """Read of each language."""
 _MANY = 25
@@ -56,11 +56,11 @@ def report_languages(
     aligned = read_parallel(parse_entry(parallel)) if parallel else {}
     rows = describe_languages(tokenizer, samples, aligned)
     content = {"characters_read": _CHARACTERS, "languages": [row.as_json() for row in rows]}
-    write_at_once(output / REPORT_NAME, seal(content, readable=True))
+    write_atomically(output / _REPORT_NAME, seal(content, readable=True))
     is_drawn = draw_languages(output.name, rows, output / "languages.png")
     console.print(rows_table(rows, is_verbose=is_verbose))
     picture = " and languages.png" if is_drawn else ""
-    console.print(f"every language is in {output / REPORT_NAME}{picture}", soft_wrap=True)
+    console.print(f"every language is in {output / _REPORT_NAME}{picture}", soft_wrap=True)
 
 
 def rows_table(rows: Sequence[LanguageRow], *, is_verbose: bool) -> Table:

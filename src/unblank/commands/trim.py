@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from unblank.commands.parsing import parse_settings
 from unblank.settings.marks import PathText, Positional
 from unblank.settings.ranges import Positive, PositiveShare, check_values
-from unblank.terminal_text import tell
+from unblank.terminal_text import print_message
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -97,7 +97,7 @@ def run(settings: TrimSettings) -> None:
         show_progress=True,
     )
     if note := calibration_left(settings.model, settings.output):
-        tell(note)
+        print_message(note)
     if settings.json:
         print(json.dumps(asdict(report), indent=1))
         return

@@ -157,6 +157,7 @@ def _parser(
     options: Sequence[Option], page: HelpPage, *, shows_all: bool, may_be_empty: bool
 ) -> _Parser:
     usual = () if shows_all else page.usual
+    assert {o.name for o in options}.issuperset(page.usual), f"{page.usual} of {page.command}"
     hidden = {o.name for o in options if usual and not o.is_positional} - set(usual)
     places = [option.usage for option in options if option.is_positional]
     more = [f"{words}: {what}" for words, what in page.more.items()]

@@ -1,1 +1,1 @@
-"""Several ways to pretrain, side by side: the same data, steps, size and seeds; one table."""
+"""Variants of pretraining side by side: the same data, steps, size and seeds; one table."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from unblank.engine.logging import VALIDATION_NAME, read_json_lines
 from unblank.figures import new_figure
-from unblank.integrity import write_at_once
+from unblank.integrity import write_atomically
 
 __all__ = ["draw_loss_curves"]
 
@@ -51,7 +51,7 @@ def draw_loss_curves(folders: Mapping[str, Sequence[Path]], path: Path) -> None:
     axes.grid(alpha=0.3)
     picture = BytesIO()
     figure.savefig(picture, dpi=110)
-    write_at_once(path, picture.getvalue())
+    write_atomically(path, picture.getvalue())
 
 
 def _held_out(folder: Path) -> list[tuple[int, float]]:

@@ -24,7 +24,7 @@ from unblank.untrusted.yaml_text import read_yaml
 
 __all__ = ["ComparedRun", "Measurement", "Recipe", "load_comparison"]
 
-MODEL_FOLDER_NAME = "pretrain"
+_MODEL_FOLDER_NAME = "pretrain"
 _KEYS = ("about", "output_dir", "seeds", "model", "pretrain", "variants", "evaluate", "finetune")
 _VARIANT_KEYS = ("about", "change", "measure", "without")
 _WITH_CONTEXT = ("lambada", "perplexity")
@@ -141,7 +141,7 @@ class Recipe:
 
     def _run(self, variant: Variant, seed: int) -> ComparedRun:
         folder = self.output_dir / variant.folder_name / f"seed-{seed}"
-        return ComparedRun(variant, seed, folder, self.model or folder / MODEL_FOLDER_NAME)
+        return ComparedRun(variant, seed, folder, self.model or folder / _MODEL_FOLDER_NAME)
 
     @property
     def tokenizer_folder(self) -> Path:
@@ -256,10 +256,10 @@ def _build(path: Path, content: Any) -> Recipe:
     if len(set(names)) < len(names):
         raise ValueError("an evaluation and a fine-tuning have the same name: rename one")
     files = [_file_name(name) for name in names]
-    if len(set(files)) < len(files) or not all(files) or MODEL_FOLDER_NAME in files:
+    if len(set(files)) < len(files) or not all(files) or _MODEL_FOLDER_NAME in files:
         raise ValueError(
             f"names of measurements must differ in letters (a to z) or digits, and must not be "
-            f"{MODEL_FOLDER_NAME!r}, the folder of the model: {names}"
+            f"{_MODEL_FOLDER_NAME!r}, the folder of the model: {names}"
         )
     variants = tuple(
         _variant(name, entry or {}, names) for name, entry in _mapping(content, "variants").items()

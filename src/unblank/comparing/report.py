@@ -18,7 +18,7 @@ from rich.text import Text
 
 from unblank.comparing.differences import Difference, paired_difference
 from unblank.figures import new_figure
-from unblank.integrity import write_at_once
+from unblank.integrity import write_atomically
 
 __all__ = [
     "Cell",
@@ -117,7 +117,7 @@ def draw_plot(cells: Sequence[Cell], path: Path) -> None:
         axes.grid(axis="x", alpha=0.3)
     picture = BytesIO()
     figure.savefig(picture, dpi=110)
-    write_at_once(path, picture.getvalue())
+    write_atomically(path, picture.getvalue())
 
 
 def _axes(cells: Sequence[Cell]) -> tuple[list[str], list[str]]:

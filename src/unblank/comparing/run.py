@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from unblank.atomic_folders import put_into_folder
 from unblank.comparing.loss_curves import draw_loss_curves
 from unblank.comparing.recipe import ComparedRun, Measurement, Recipe, load_comparison
 from unblank.comparing.report import Cell, comparison_json, draw_plot, to_markdown
@@ -21,14 +22,13 @@ from unblank.integrity import (
     read_record,
     require_sealed_text,
     seal_text,
-    write_at_once,
+    write_atomically,
 )
 from unblank.pretraining.run import run_pretrain
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.settings.recipes import to_mapping, to_yaml
 from unblank.starting.trained_vocabulary import open_vocabulary_text, train_vocabulary
 from unblank.untrusted.yaml_text import read_yaml
-from unblank.whole_folders import put_into_folder
 
 __all__ = ["cells", "compare"]
 
@@ -48,17 +48,17 @@ def compare(
     plan: bool = False,
     variants: Sequence[str] = (),
     seeds: Sequence[int] = (),
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
     memory: MemoryArrangement = LEFT_ALONE,
 ) -> Recipe:
     """Do what is not done yet; the table is written after each model that is ready.
 
     Args:
         path: the recipe.
-        plan: only tell what there is to do, and what is done.
+        plan: only say what there is to do, and what is done.
         variants: only these; none are all.
         seeds: only these; none are all.
-        tell: is given a line before each step.
+        log: called with a line before each step.
         memory: what `unblank.process.arrange_memory` returned; a library call leaves it alone.
 
     Raises:
@@ -74,7 +74,7 @@ def compare(
     steps += [step for run in runs for step in _steps_of(recipe, run, memory)]
     for number, step in enumerate(steps, start=1):
         is_done = step.is_done()
-        tell(f"[{number}/{len(steps)}] {step.name}: {'done' if is_done else 'to do'}")
+        log(f"[{number}/{len(steps)}] {step.name}: {'done' if is_done else 'to do'}")
         if not plan and not is_done:
             step.do()
             memory.end_steps()
@@ -82,7 +82,7 @@ def compare(
     if not plan:
         _report(recipe)
         for lost in _without_number(recipe):
-            tell(f"not in the table, as it is not a finite number: {lost}")
+            log(f"not in the table, as it is not a finite number: {lost}")
     return recipe
 
 
@@ -112,7 +112,7 @@ def _tokenizer_step(recipe: Recipe) -> _Step:
 
     def train() -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        write_at_once(settings, seal_text(to_yaml(wanted)))
+        write_atomically(settings, seal_text(to_yaml(wanted)))
         unit = wanted.text_unit
         with open_vocabulary_text(wanted) as sources:
             texts = [one.texts(text_field=wanted.text_field, text_unit=unit) for one in sources]
@@ -309,8 +309,8 @@ def _report(recipe: Recipe) -> None:
     """Write the table as it is now, as JSON, markdown and picture."""
     found, first = cells(recipe), recipe.variants[0].name
     recipe.output_dir.mkdir(parents=True, exist_ok=True)
-    write_at_once(recipe.output_dir / "table.json", comparison_json(recipe.path, found, first))
-    write_at_once(recipe.output_dir / "table.md", to_markdown(found, first))
+    write_atomically(recipe.output_dir / "table.json", comparison_json(recipe.path, found, first))
+    write_atomically(recipe.output_dir / "table.md", to_markdown(found, first))
     draw_plot(found, recipe.output_dir / "table.png")
     folders: dict[str, list[Path]] = {}
     for run in recipe.runs():

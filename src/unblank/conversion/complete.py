@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from unblank.atomic_folders import new_folder
 from unblank.conversion.fairseq_vocabulary import fit_rows
 from unblank.conversion.glm_vocabulary import fit_tokenizer
 from unblank.conversion.options import ConvertOptions
@@ -21,7 +22,6 @@ from unblank.conversion.source import Source, open_source
 from unblank.integrity import PROVENANCE_NAME, find_damage, read_record
 from unblank.model_card import write_card
 from unblank.untrusted.opening import config_in
-from unblank.whole_folders import new_folder
 
 __all__ = ["complete"]
 

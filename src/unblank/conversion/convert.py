@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from unblank.atomic_folders import new_folder
 from unblank.conversion.deltalm import plan_deltalm
 from unblank.conversion.detect import Detection, detect_family
 from unblank.conversion.encoder import plan_encoder
@@ -23,11 +24,10 @@ from unblank.conversion.source import Source, open_source
 from unblank.conversion.writer import write_model
 from unblank.path_arguments import given_path
 from unblank.unicode import require_texts
-from unblank.whole_folders import new_folder
 
 __all__ = ["Conversion", "convert", "plan_conversion", "write_conversion"]
 
-PLAN_READERS: dict[str, PlanReader] = {
+_PLAN_READERS: dict[str, PlanReader] = {
     "deltalm": plan_deltalm,
     "ganlm": plan_ganlm,
     "glm": plan_glm,
@@ -36,7 +36,7 @@ PLAN_READERS: dict[str, PlanReader] = {
 }
 """The function that plans the conversion of each family's weights."""
 
-OPTIONS_OF_FAMILIES = {
+_OPTIONS_OF_FAMILIES = {
     "vocab_size": ("deltalm", "ganlm", "xlmr"),
     "language_tags": ("deltalm", "ganlm", "xlmr"),
     "ffn_order": ("deltalm",),
@@ -117,7 +117,7 @@ def plan_conversion(source: Path, options: ConvertOptions) -> Conversion:
     else:
         detection = Detection(options.family, (*opened.evidence, "family given with --family"))
     _check_options(options, detection.family)
-    plan = PLAN_READERS[detection.family](opened, options)
+    plan = _PLAN_READERS[detection.family](opened, options)
     check_plan(plan, opened)
     return Conversion(source=opened, detection=detection, plan=plan, options=options)
 
@@ -146,7 +146,7 @@ def write_conversion(
 
 
 def _check_options(options: ConvertOptions, family: str) -> None:
-    for name, families in OPTIONS_OF_FAMILIES.items():
+    for name, families in _OPTIONS_OF_FAMILIES.items():
         if family not in families and getattr(options, name) not in (None, ()):
             option = "--" + name.replace("_", "-")
             raise ValueError(

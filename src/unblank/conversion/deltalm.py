@@ -36,9 +36,9 @@ _STACKS = {
     "decoder.": "model.decoder.",
 }
 _TABLE = "model.encoder.embed_tokens.weight"
-TABLE_KEY = re.compile(r".*embed_tokens\.weight|decoder\.output_projection\.weight")
-RELEASED = re.compile(r"(src|tgt)_embedding\.")
-CLEAR_DIFFERENCE = 0.05
+_TABLE_KEY = re.compile(r".*embed_tokens\.weight|decoder\.output_projection\.weight")
+_RELEASED = re.compile(r"(src|tgt)_embedding\.")
+_CLEAR_DIFFERENCE = 0.05
 """Least difference of cosines that is taken as evidence of the order of the feed-forward layers."""
 
 
@@ -50,8 +50,8 @@ def plan_deltalm(source: Source, options: ConvertOptions) -> ConversionPlan:
             not belong to the weights.
     """
     tensors, arguments = source.tensors, recorded_arguments(source.records)
-    is_released = any(map(RELEASED.match, tensors))
-    tables = {key: tensor for key, tensor in tensors.items() if TABLE_KEY.fullmatch(key)}
+    is_released = any(map(_RELEASED.match, tensors))
+    tables = {key: tensor for key, tensor in tensors.items() if _TABLE_KEY.fullmatch(key)}
     # Encoder and decoder share one parameter, into which fairseq loads the decoder's copy last.
     tables = dict(sorted(tables.items(), key=lambda item: item[0].startswith(("tgt", "decoder"))))
     if not tables:
@@ -115,7 +115,7 @@ def _configuration(
 ) -> tuple[DeltaLMConfig, list[str]]:
     shapes = {tensor.name: tensor.shape for tensor in planned}
     fields = shape_fields(shapes, "model.encoder.")
-    heads, how = choose_heads(fields["hidden_size"], arguments, options)
+    heads, how = choose_heads(fields["hidden_size"], arguments, options.num_attention_heads)
     config = DeltaLMConfig(
         **fields,
         num_attention_heads=heads,
@@ -167,7 +167,7 @@ def _check_order(tensors: Mapping[str, Tensor], order: str) -> tuple[str, list[s
         f"the cross-attention; its cosine with encoder layers 2j is {lower:.3f}, with 2j + 1 "
         f"{upper:.3f}"
     )
-    if not abs(lower - upper) >= CLEAR_DIFFERENCE:  # nor is a number that is not finite
+    if not abs(lower - upper) >= _CLEAR_DIFFERENCE:  # nor is a number that is not finite
         return f"{line}: no evidence either way", []
     found = "current" if lower > upper else "first-release"
     if found == order:

@@ -11,7 +11,7 @@ from unblank.families.table import family_of_model_type
 
 __all__ = ["Detection", "detect_family"]
 
-SHOWN_KEYS = 3
+_SHOWN_KEYS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Detection:
     evidence: tuple[str, ...]
 
 
-SIGNS: tuple[tuple[str, str, str], ...] = (
+_SIGNS: tuple[tuple[str, str, str], ...] = (
     ("ganlm", r"(encoder\.discriminator|decoder\.(generator|discriminator))\.", "three stacks"),
     ("deltalm", r"(src|tgt)_embedding\.", "separate embedding modules of source and target"),
     ("deltalm", r"decoder\.layers\.\d+\.(ffn_1|fc3)\.", "two feed-forward layers a decoder layer"),
@@ -48,11 +48,11 @@ SIGNS: tuple[tuple[str, str, str], ...] = (
 """Family, a pattern that some key begins with, and what it shows; the first that matches
 decides."""
 
-SAME_KEYS_LARGER_TABLE = {"glm": "multiglm"}
+_SAME_KEYS_LARGER_TABLE = {"glm": "multiglm"}
 """Family -> another one whose older layout has the same keys."""
 
 _PREFIX = re.compile(r"(module\.|model\.|glm\.)*")
-MULTILINGUAL_ROWS = 100_000
+_MULTILINGUAL_ROWS = 100_000
 """No GLM vocabulary is larger; MultiGLM's has 250112 rows."""
 
 
@@ -70,20 +70,20 @@ def detect_family(source: Source) -> Detection:
         )
     shapes = {key: tuple(tensor.shape) for key, tensor in source.state_dicts[0].items()}
     names = {_PREFIX.sub("", key, count=1): key for key in shapes}
-    for family, pattern, meaning in SIGNS:
+    for family, pattern, meaning in _SIGNS:
         fitting = [key for name, key in names.items() if re.match(pattern, name)]
         if fitting:
             lines = (*source.evidence, f"{meaning}: {len(fitting)} keys like {fitting[0]}")
             rows = shapes.get(names.get("word_embeddings.weight", ""), (0,))[0]
-            larger = SAME_KEYS_LARGER_TABLE.get(family)
+            larger = _SAME_KEYS_LARGER_TABLE.get(family)
             if larger is None:
                 return Detection(family, lines)
-            if rows * len(source.state_dicts) > MULTILINGUAL_ROWS:
+            if rows * len(source.state_dicts) > _MULTILINGUAL_ROWS:
                 return Detection(larger, (*lines, f"a table of {rows} rows, as only MultiGLM has"))
             older = "MultiGLM's older layout has the same keys and a larger table"
             return Detection(family, (*lines, older))
     raise ValueError(
         f"{source.path} belongs to no supported family (GLM, MultiGLM, DeltaLM, GanLM, "
-        f"XLM-R/InfoXLM): its keys begin like {', '.join(sorted(names)[:SHOWN_KEYS])}. If you "
+        f"XLM-R/InfoXLM): its keys begin like {', '.join(sorted(names)[:_SHOWN_KEYS])}. If you "
         "know the family, give --family"
     )

@@ -37,7 +37,7 @@ __all__ = ["count_embeddings", "encoder_from_glm", "plan_encoder", "read_encoder
 
 EncoderWeights = tuple[dict[str, Any], dict[str, Tensor]]
 
-TRANSFORMERS_PATTERNS: tuple[tuple[str, str], ...] = (
+_TRANSFORMERS_PATTERNS: tuple[tuple[str, str], ...] = (
     (r"embeddings\.word_embeddings\.weight", "embed_tokens.weight"),
     (r"embeddings\.position_embeddings\.weight", "embeddings.embed_positions.weight"),
     (r"embeddings\.LayerNorm\.(\w+)", r"embeddings.norm.\1"),
@@ -50,7 +50,7 @@ TRANSFORMERS_PATTERNS: tuple[tuple[str, str], ...] = (
     (r"encoder\.layer\.(\d+)\.output\.dense\.(\w+)", r"layers.\1.mlp.down_proj.\2"),
     (r"encoder\.layer\.(\d+)\.output\.LayerNorm\.(\w+)", r"layers.\1.mlp_norm.\2"),
 )  # fmt: skip
-GLM_PATTERNS: tuple[tuple[str, str], ...] = (
+_GLM_PATTERNS: tuple[tuple[str, str], ...] = (
     (r"embed_tokens\.weight", "embed_tokens.weight"),
     (r"norm\.(\w+)", r"norm.\1"),
     (r"(layers\.\d+\.)input_layernorm\.(\w+)", r"\1self_attn_norm.\2"),
@@ -63,12 +63,12 @@ _HEADS = re.compile(
     r"|.*position_ids$|.*\.version$"
 )
 """Prefixes of the weights of an encoder checkpoint that are not part of the encoder."""
-TOKEN_TYPES = "embeddings.token_type_embeddings.weight"
-FAIRSEQ_PREFIXES = ("encoder.sentence_encoder.", "decoder.sentence_encoder.")
-POSITIONS = "embeddings.embed_positions.weight"
-PADDED_POSITION_TYPES = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl")
+_TOKEN_TYPES = "embeddings.token_type_embeddings.weight"
+_FAIRSEQ_PREFIXES = ("encoder.sentence_encoder.", "decoder.sentence_encoder.")
+_POSITIONS = "embeddings.embed_positions.weight"
+_PADDED_POSITION_TYPES = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl")
 """Model types whose position table has two rows before that of the first token, like ours."""
-ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_pytorch_tanh"} | {
+_ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_pytorch_tanh"} | {
     "gelu_pytorch_tanh": "gelu_pytorch_tanh"
 }
 
@@ -194,7 +194,7 @@ def encoder_from_glm(settings: dict[str, Any], state_dict: dict[str, Tensor]) ->
             for letter, third in zip("qkv", tensor.chunk(3), strict=True):
                 renamed[name.replace("qkv_proj", f"{letter}_proj")] = third
         else:
-            if (ours := _match(name, GLM_PATTERNS)) is None:
+            if (ours := _match(name, _GLM_PATTERNS)) is None:
                 raise ValueError(
                     f"{key!r} is not a weight of a GLM: only weights that are known to be unused "
                     "are left out"
@@ -203,7 +203,7 @@ def encoder_from_glm(settings: dict[str, Any], state_dict: dict[str, Tensor]) ->
     positions = tables["embed_positions.weight"]
     if "embed_block_positions.weight" in tables:
         positions = positions + tables["embed_block_positions.weight"][0]
-    renamed[POSITIONS] = _with_unused_rows(positions)
+    renamed[_POSITIONS] = _with_unused_rows(positions)
     fields = shape_fields({name: tuple(tensor.shape) for name, tensor in renamed.items()}, "")
     _require_sizes(settings, fields)
     heads = {"num_attention_heads": settings["num_attention_heads"]}
@@ -229,7 +229,7 @@ def _understand(
                 ours = _translate(key, path, source)
                 parts[ours] = replace(copied(ours, key, third), action="split")
         else:
-            ours = TOKEN_TYPES if name == TOKEN_TYPES else _translate(key, name, source)
+            ours = _TOKEN_TYPES if name == _TOKEN_TYPES else _translate(key, name, source)
             parts[ours] = copied(ours, key, tensor)
     _finish_positions(parts, source.settings)
     fields = shape_fields({name: part.shape for name, part in parts.items()}, "")
@@ -261,19 +261,21 @@ def _without_prefix(key: str, is_fairseq: bool) -> str:
     if not is_fairseq:
         return re.sub(r"^(roberta|bert|xlm_roberta)\.", "", key)
     return next(
-        (key.removeprefix(prefix) for prefix in FAIRSEQ_PREFIXES if key.startswith(prefix)), key
+        (key.removeprefix(prefix) for prefix in _FAIRSEQ_PREFIXES if key.startswith(prefix)), key
     )
 
 
 def _other_fields(width: int, source: Source, options: ConvertOptions) -> dict[str, Any]:
     """Return the fields that no shape shows."""
     if source.settings is not None:
-        told = {"encoder_attention_heads": source.settings.get("num_attention_heads")}
-        heads = {"num_attention_heads": choose_heads(width, told, options)[0]}
+        recorded = {"encoder_attention_heads": source.settings.get("num_attention_heads")}
+        heads = {
+            "num_attention_heads": choose_heads(width, recorded, options.num_attention_heads)[0]
+        }
         return heads | _known(source.settings) | _transformers_tokens(source.settings)
     arguments = recorded_arguments(source.records)
     return {
-        "num_attention_heads": choose_heads(width, arguments, options)[0],
+        "num_attention_heads": choose_heads(width, arguments, options.num_attention_heads)[0],
         "hidden_dropout_prob": float(arguments.get("dropout", 0.1)),
         "attention_probs_dropout_prob": float(arguments.get("attention_dropout", 0.1)),
     }
@@ -281,23 +283,23 @@ def _other_fields(width: int, source: Source, options: ConvertOptions) -> dict[s
 
 def _finish_positions(parts: dict[str, PlannedTensor], settings: dict[str, Any] | None) -> None:
     """Give the table of positions what is always added to it, and the two rows of padding."""
-    if POSITIONS not in parts:
+    if _POSITIONS not in parts:
         raise ValueError("the encoder has no learned positions: give an encoder like XLM-R or BERT")
-    types = parts.pop(TOKEN_TYPES, None)
-    positions = parts[POSITIONS]
+    types = parts.pop(_TOKEN_TYPES, None)
+    positions = parts[_POSITIONS]
     read, keys, reason = positions.read, positions.keys, ""
     if types is not None:  # every token is of type 0
         first = types.read()[0]
         read = _sum_with(positions.read, first)
         keys, reason = (*keys, *types.keys), "with the first token type, that of every token, added"
-    padded = settings is None or settings.get("model_type") in PADDED_POSITION_TYPES
+    padded = settings is None or settings.get("model_type") in _PADDED_POSITION_TYPES
     if not padded:
         read, reason = (
             _with_padding(read),
             f"{reason}; with two rows for padding in front".lstrip("; "),
         )
     rows = positions.shape[0] + (0 if padded else UNUSED_POSITIONS)
-    parts[POSITIONS] = replace(
+    parts[_POSITIONS] = replace(
         positions, shape=(rows, positions.shape[1]), read=read, keys=keys, reason=reason,
         action="changed" if reason else positions.action,
     )  # fmt: skip
@@ -318,7 +320,7 @@ def _with_padding(read: Callable[[], Tensor]) -> Callable[[], Tensor]:
 
 def _translate(key: str, name: str, source: Source) -> str:
     is_fairseq = source.settings is None
-    ours = name_in_stack(name) if is_fairseq else _match(name, TRANSFORMERS_PATTERNS)
+    ours = name_in_stack(name) if is_fairseq else _match(name, _TRANSFORMERS_PATTERNS)
     if ours is None:
         raise ValueError(
             f"{source.path} has {key!r}, which is not a weight of a supported encoder: only "
@@ -342,15 +344,15 @@ def _with_unused_rows(positions: Tensor) -> Tensor:
 def _known(settings: dict[str, Any]) -> dict[str, Any]:
     """Return the fields that have the same name here and in transformers."""
     activation = settings.get("hidden_act", "gelu")
-    if activation not in ACTIVATIONS:
+    if activation not in _ACTIVATIONS:
         raise ValueError(f"the encoder's hidden_act is {activation!r}: only GELU is supported")
     names = ("hidden_dropout_prob", "attention_probs_dropout_prob", "layer_norm_eps")
     known = {name: settings[name] for name in names if name in settings}
-    return known | {"hidden_act": ACTIVATIONS[activation]}
+    return known | {"hidden_act": _ACTIVATIONS[activation]}
 
 
 def _transformers_tokens(settings: dict[str, Any]) -> dict[str, Any]:
-    if settings.get("model_type") not in PADDED_POSITION_TYPES:  # BERT's files name only padding
+    if settings.get("model_type") not in _PADDED_POSITION_TYPES:  # BERT's files name only padding
         return {"pad_token_id": settings.get("pad_token_id", 0)} | dict.fromkeys(
             ("bos_token_id", "eos_token_id", "unk_token_id", "decoder_start_token_id")
         )

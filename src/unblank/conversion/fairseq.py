@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from unblank.conversion.heads import checked_heads
-from unblank.conversion.options import ConvertOptions
 from unblank.conversion.plan import Action, DroppedKey, PlannedTensor, table_shape
 from unblank.conversion.source import Source
 from unblank.models.initialization import draw_tag_rows
@@ -28,11 +27,11 @@ __all__ = [
     "shape_fields",
 ]
 
-PUBLISHED_HEADS = {768: 12, 1024: 16}
+_PUBLISHED_HEADS = {768: 12, 1024: 16}
 """Width -> heads of every published DeltaLM and GanLM, for files that do not record them."""
-CHUNK_ROWS = 8192
+_CHUNK_ROWS = 8192
 """Rows of a table compared at a time."""
-STACK_PATTERNS: tuple[tuple[str, str], ...] = (
+_STACK_PATTERNS: tuple[tuple[str, str], ...] = (
     (r"embed_tokens\.weight", "embed_tokens.weight"),
     (r"embed_positions\.weight", "embeddings.embed_positions.weight"),
     (r"(?:layernorm_embedding|emb_layer_norm)\.(\w+)", r"embeddings.norm.\1"),
@@ -55,7 +54,7 @@ STACK_PATTERNS: tuple[tuple[str, str], ...] = (
 
 def name_in_stack(path: str) -> str | None:
     """Return our name of `path`, a parameter's name inside a stack; None if none is known."""
-    for pattern, replacement in STACK_PATTERNS:
+    for pattern, replacement in _STACK_PATTERNS:
         if match := re.fullmatch(pattern, path):
             return match.expand(replacement)
     return None
@@ -88,9 +87,9 @@ def same_tables(tables: Mapping[str, Tensor], source: Source) -> list[str]:
     differing = []
     for key, table in others:
         same = table.shape == last.shape
-        for start in range(0, last.shape[0] if same else 0, CHUNK_ROWS):
+        for start in range(0, last.shape[0] if same else 0, _CHUNK_ROWS):
             same = same and torch.equal(
-                table[start : start + CHUNK_ROWS], last[start : start + CHUNK_ROWS]
+                table[start : start + _CHUNK_ROWS], last[start : start + _CHUNK_ROWS]
             )
             source.release()
         if not same:
@@ -164,32 +163,30 @@ def count_layers(keys: Iterable[str], stack: str) -> int:
     return len(numbers)
 
 
-def choose_heads(
-    width: int, arguments: Mapping[str, Any], options: ConvertOptions
-) -> tuple[int, str]:
+def choose_heads(width: int, arguments: Mapping[str, Any], given: int | None) -> tuple[int, str]:
     """Return the number of heads, which no tensor shows, and how it was found.
 
     Args:
         width: of the model.
         arguments: from `recorded_arguments`.
-        options: of the user.
+        given: by the user.
 
     Raises:
         ValueError: nothing says it, and no published model has this width.
     """
     recorded = arguments.get("encoder_attention_heads")
-    if options.num_attention_heads is not None:
-        heads = checked_heads(options.num_attention_heads, width, "--num-attention-heads")
+    if given is not None:
+        heads = checked_heads(given, width, "--num-attention-heads")
         return heads, f"{heads} heads, as given"
     if recorded is not None:
         heads = checked_heads(recorded, width, "the checkpoint")
         return heads, f"{heads} heads, as the checkpoint records"
-    if width not in PUBLISHED_HEADS:
+    if width not in _PUBLISHED_HEADS:
         raise ValueError(
             f"the number of heads is unknown: the checkpoint does not record it, and no "
             f"published model has width {width}: give --num-attention-heads"
         )
-    heads = PUBLISHED_HEADS[width]
+    heads = _PUBLISHED_HEADS[width]
     return heads, (
         f"{heads} heads, as in the published model of width {width}; if this is another model, "
         "give --num-attention-heads"

@@ -21,13 +21,19 @@ from unblank.conversion.vocabulary import find_vocabulary
 from unblank.integrity import file_facts
 from unblank.untrusted.lfs_pointer import refuse_pointer
 
-__all__ = ["TokenRows", "build_tokenizer", "find_vocabulary_files", "name_rows"]
+__all__ = [
+    "MASK",
+    "TokenRows",
+    "build_tokenizer",
+    "find_vocabulary_files",
+    "name_rows",
+]
 
-FIRST_TOKENS = ("<s>", "<pad>", "</s>", "<unk>")
+_FIRST_TOKENS = ("<s>", "<pad>", "</s>", "<unk>")
 MASK = "<mask>"
-SENTINELS = tuple(f"<mask_{number}>" for number in range(100))
-PADDING_MULTIPLE = 8
-CONTROL_PIECES = 3
+_SENTINELS = tuple(f"<mask_{number}>" for number in range(100))
+_PADDING_MULTIPLE = 8
+_CONTROL_PIECES = 3
 """Number of pieces that come first in XLM-R's SentencePiece model: <unk>, <s> and </s>."""
 
 
@@ -54,10 +60,10 @@ class VocabularyFiles:
             ValueError: damaged files.
         """
         if self.dictionary is not None:
-            return read_dictionary(self.dictionary)
+            return _read_dictionary(self.dictionary)
         if self.pieces is not None:
-            pieces = read_sentencepiece(self.pieces).pieces[CONTROL_PIECES:]
-            return [*FIRST_TOKENS, *(piece for piece, _, _ in pieces)]
+            pieces = read_sentencepiece(self.pieces).pieces[_CONTROL_PIECES:]
+            return [*_FIRST_TOKENS, *(piece for piece, _, _ in pieces)]
         return None if self.ready is None else _tokens_of_ready(self.ready)
 
 
@@ -85,12 +91,12 @@ class TokenRows:
     @property
     def sentinel_ids(self) -> list[int]:
         """Rows of `<mask_0>`, `<mask_1>`, ..."""
-        return [self.ids[name] for name in SENTINELS if name in self.ids]
+        return [self.ids[name] for name in _SENTINELS if name in self.ids]
 
     @property
     def special(self) -> list[str]:
         """Tokens that no text is cut into, in the order of their rows."""
-        special = {*FIRST_TOKENS, MASK, *SENTINELS, *self.tags}
+        special = {*_FIRST_TOKENS, MASK, *_SENTINELS, *self.tags}
         return [name for name in self.names if name in special]
 
 
@@ -148,14 +154,14 @@ def _dictionary_in(folder: Path) -> Path | None:
     return files[0] if files else None
 
 
-def read_dictionary(path: Path) -> list[str]:
+def _read_dictionary(path: Path) -> list[str]:
     """Return the tokens of a fairseq dictionary in the order of their ids.
 
     Raises:
         ValueError: a line that is not `token count`, or a token that occurs twice.
     """
     refuse_pointer(path)
-    names = list(FIRST_TOKENS)
+    names = list(_FIRST_TOKENS)
     known = set(names)
     # Only \n ends a line here: pieces may hold other characters that Python takes for line ends.
     for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
@@ -177,10 +183,10 @@ def read_dictionary(path: Path) -> list[str]:
 def _tokens_of_ready(path: Path) -> list[str]:
     core = _read_ready(path)
     names = [core.id_to_token(row) or "" for row in range(core.get_vocab_size())]
-    if tuple(names[: len(FIRST_TOKENS)]) != FIRST_TOKENS:
+    if tuple(names[: len(_FIRST_TOKENS)]) != _FIRST_TOKENS:
         raise ValueError(
             f"{path} begins with the tokens {json.dumps(names[:4], ensure_ascii=False)}: in these "
-            f"models the first ones are {', '.join(FIRST_TOKENS)}"
+            f"models the first ones are {', '.join(_FIRST_TOKENS)}"
         )
     return names
 
@@ -217,7 +223,7 @@ def name_rows(
             "rows: they do not belong together"
         )
     if MASK not in names:
-        appended = (MASK, *SENTINELS)
+        appended = (MASK, *_SENTINELS)
         if num_rows - len(names) >= len(appended):
             evidence.append(f"{MASK} is row {len(names)}, sentinels follow")
             names += appended
@@ -225,7 +231,7 @@ def name_rows(
             evidence.append(f"{MASK} is row {len(names)}")
             names.append(MASK)
     missing = num_rows - len(names)
-    if 0 < missing < PADDING_MULTIPLE and num_rows % PADDING_MULTIPLE == 0:
+    if 0 < missing < _PADDING_MULTIPLE and num_rows % _PADDING_MULTIPLE == 0:
         taken = sum(name.startswith("madeupword") for name in names)
         names += [f"madeupword{taken + number:04d}" for number in range(missing)]
         evidence.append(f"the last {missing} rows are filler")
@@ -265,7 +271,7 @@ def build_tokenizer(
         read = read_sentencepiece(files.pieces)
         core = sentencepiece_core(read, rows.names)
         facts = {"kind": "SentencePiece"}
-        lost = [piece for piece, _, _ in read.pieces[CONTROL_PIECES:] if piece not in rows.ids]
+        lost = [piece for piece, _, _ in read.pieces[_CONTROL_PIECES:] if piece not in rows.ids]
         if lost:
             facts["without row"] = (
                 f"{len(lost)} pieces like {lost[0]!r} are unused: their text is split otherwise"
@@ -288,7 +294,7 @@ def build_tokenizer(
         clean_up_tokenization_spaces=False, model_input_names=["input_ids", "attention_mask"],
     )  # fmt: skip
     sources = [path for path in (files.pieces or files.ready, files.dictionary) if path]
-    shown = (*FIRST_TOKENS, MASK, SENTINELS[0], SENTINELS[-1], *rows.tags)
+    shown = (*_FIRST_TOKENS, MASK, _SENTINELS[0], _SENTINELS[-1], *rows.tags)
     return tokenizer, {
         **facts,
         "files": {path.name: file_facts(path) for path in sources},
@@ -300,7 +306,7 @@ def build_tokenizer(
 
 def _special(name: str) -> AddedToken:
     """Spaces before a mask belong to it, as in the published tokenizer of XLM-R."""
-    is_mask = name == MASK or name in SENTINELS
+    is_mask = name == MASK or name in _SENTINELS
     return AddedToken(name, special=True, normalized=False, lstrip=is_mask)
 
 

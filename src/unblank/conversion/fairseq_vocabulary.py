@@ -18,9 +18,9 @@ from unblank.conversion.source import Source
 
 __all__ = ["fit_rows"]
 
-PUBLISHED_TOKENS = 250001
+_PUBLISHED_TOKENS = 250001
 """Size of XLM-R's dictionary, which the published multilingual models share."""
-PUBLISHED_ROWS = 250104
+_PUBLISHED_ROWS = 250104
 """Rows of those models, which add `<mask>`, 100 sentinels and two fillers."""
 
 
@@ -72,7 +72,7 @@ def fit_rows(
     files = find_vocabulary_files(options.tokenizer, source.folder)
     tokens = files.tokens()
     if tokens is None:
-        return _without_files(num_rows, options)
+        return _without_files(num_rows, options.language_tags)
     tags = options.language_tags or _recorded_tags(arguments or {}, num_rows - len(tokens))
     rows = name_rows(tokens, num_rows, tags=tags, has_mask=has_mask)
     fields = {
@@ -107,17 +107,17 @@ def fit_rows(
     )  # fmt: skip
 
 
-def _without_files(num_rows: int, options: ConvertOptions) -> FittedRows:
-    if options.language_tags:
+def _without_files(num_rows: int, language_tags: tuple[str, ...]) -> FittedRows:
+    if language_tags:
         raise ValueError(
             "language tags come after all other tokens, whose number is unknown without dict.txt "
             "or a tokenizer: give --tokenizer"
         )
     fields: dict[str, Any] = {"vocab_size": num_rows}
     evidence: tuple[str, ...] = ()
-    if num_rows == PUBLISHED_ROWS:
-        fields["mask_token_id"] = PUBLISHED_TOKENS
-        evidence = (f"{num_rows} rows, as published: {MASK} is row {PUBLISHED_TOKENS}",)
+    if num_rows == _PUBLISHED_ROWS:
+        fields["mask_token_id"] = _PUBLISHED_TOKENS
+        evidence = (f"{num_rows} rows, as published: {MASK} is row {_PUBLISHED_TOKENS}",)
     return FittedRows(num_rows=num_rows, fields=fields, evidence=evidence)
 
 

@@ -47,9 +47,9 @@ _HEADS = {
     "decoder.discriminator.output_projection.": "discriminator.out_proj.",
     "classification_heads.sentence_classification_head.": "",
 }
-JUDGING_HEAD = ("discriminator.dense.", "discriminator.norm.", "discriminator.out_proj.")
-CLASSIFIER = ("dense.", "out_proj.")
-PUBLISHED_JUDGES = 4
+_JUDGING_HEAD = ("discriminator.dense.", "discriminator.norm.", "discriminator.out_proj.")
+_CLASSIFIER = ("dense.", "out_proj.")
+_PUBLISHED_JUDGES = 4
 """Layers of the published discriminators, for files without a discriminator."""
 
 
@@ -70,12 +70,12 @@ def plan_ganlm(source: Source, options: ConvertOptions) -> ConversionPlan:
             f"{', '.join(differing)} and {kept_key} of {source.path} differ: a GanLM has one "
             "embedding table"
         )
-    names = {key: name for key in tensors if key not in tables and (name := ganlm_name(key))}
+    names = {key: name for key in tensors if key not in tables and (name := _ganlm_name(key))}
     is_shared = bool(arguments.get("share_generator_discriminator"))
     if options.kept_part == "all" and _writes_with_discriminator(set(names.values()), is_shared):
         judge = _STACKS["decoder.discriminator."]
         names = {key: name.replace(judge, GENERATOR) for key, name in names.items()}
-    model_class, unwanted = _choose_model(set(names.values()), options, is_shared)
+    model_class, unwanted = _choose_model(set(names.values()), options.kept_part, is_shared)
     dropped = drop_markers(tensors)
     dropped += [
         DroppedKey(key=key, reason=f"a copy of {kept_key}, which is tied to it")
@@ -123,7 +123,7 @@ def plan_ganlm(source: Source, options: ConvertOptions) -> ConversionPlan:
     )
 
 
-def ganlm_name(key: str) -> str | None:
+def _ganlm_name(key: str) -> str | None:
     """Return our name of a GanLM's key, except of its embedding tables; None if it has none."""
     for prefix, ours in _HEADS.items():
         if key.startswith(prefix):
@@ -151,37 +151,35 @@ def _writes_with_discriminator(names: set[str], is_shared: bool) -> bool:
     embedding table is the output of these layers.
     """
     has_layers = any(name.startswith(_STACKS["decoder.discriminator."]) for name in names)
-    others = (GENERATOR, *JUDGING_HEAD, *CLASSIFIER)
+    others = (GENERATOR, *_JUDGING_HEAD, *_CLASSIFIER)
     return has_layers and not is_shared and not any(name.startswith(others) for name in names)
 
 
 def _choose_model(
-    names: set[str], options: ConvertOptions, is_shared: bool
+    names: set[str], kept_part: str, is_shared: bool
 ) -> tuple[type[PreTrainedModel], dict[str, str]]:
     """Return the class to build, and the prefixes of what it has no use for, with the reason."""
     writes, judges = (
         any(name.startswith(prefix) for name in names)
         for prefix in (GENERATOR, "discriminator.decoder.")
     )
-    is_classifier = any(name.startswith(CLASSIFIER) for name in names)
+    is_classifier = any(name.startswith(_CLASSIFIER) for name in names)
     if is_shared and writes:  # its own are the head's weights only
-        judges = is_classifier or any(name.startswith(JUDGING_HEAD) for name in names)
+        judges = is_classifier or any(name.startswith(_JUDGING_HEAD) for name in names)
     found = ", ".join(
         name for name, is_there in (("generator", writes), ("discriminator", judges)) if is_there
     )
-    if (options.kept_part == "generator" and not writes) or (
-        options.kept_part == "discriminator" and not judges
-    ):
+    if (kept_part == "generator" and not writes) or (kept_part == "discriminator" and not judges):
         raise ValueError(
-            f"--part {options.kept_part} does not fit: the file has only {found or 'an encoder'}"
+            f"--part {kept_part} does not fit: the file has only {found or 'an encoder'}"
         )
-    wants_judge = options.kept_part == "discriminator" or (options.kept_part == "all" and judges)
-    if is_classifier or (wants_judge and not (writes and options.kept_part == "all")):
+    wants_judge = kept_part == "discriminator" or (kept_part == "all" and judges)
+    if is_classifier or (wants_judge and not (writes and kept_part == "all")):
         why = "a classifier does not use it"
         other = {GENERATOR: why} if wants_judge else {"discriminator.decoder.": why}
         if is_shared:
             other = {}
-        return GanLMForSequenceClassification, other | dict.fromkeys(JUDGING_HEAD, why)
+        return GanLMForSequenceClassification, other | dict.fromkeys(_JUDGING_HEAD, why)
     if wants_judge:
         return GanLMForPreTraining, {}
     return GanLMForConditionalGeneration, {DISCRIMINATOR: "--part generator leaves it out"}
@@ -192,7 +190,7 @@ def _untrained(model_class: type[PreTrainedModel], planned: list[PlannedTensor])
     if model_class is not GanLMForSequenceClassification:
         return ()
     given = {tensor.name for tensor in planned}
-    head = (f"{layer}{part}" for layer in CLASSIFIER for part in ("weight", "bias"))
+    head = (f"{layer}{part}" for layer in _CLASSIFIER for part in ("weight", "bias"))
     return tuple(name for name in head if name not in given)
 
 
@@ -204,7 +202,7 @@ def _configuration(
 ) -> tuple[GanLMConfig, list[str]]:
     shapes = {tensor.name: tensor.shape for tensor in planned}
     fields = shape_fields(shapes, ENCODER)
-    heads, how = choose_heads(fields["hidden_size"], arguments, options)
+    heads, how = choose_heads(fields["hidden_size"], arguments, options.num_attention_heads)
     judges = count_layers(shapes, "discriminator.decoder.")
     writers = count_layers(shapes, GENERATOR)
     if "out_proj.weight" in shapes:
@@ -214,7 +212,7 @@ def _configuration(
         num_attention_heads=heads,
         decoder_layers=writers or int(arguments.get("generator_decoder_layers", 12)),
         discriminator_layers=judges
-        or int(arguments.get("discriminator_decoder_layers", PUBLISHED_JUDGES)),
+        or int(arguments.get("discriminator_decoder_layers", _PUBLISHED_JUDGES)),
         share_generator_discriminator=is_shared,
         relative_bias_buckets=shapes.get(f"{ENCODER}relative_bias.bias.weight", (0,))[0],
         scale_embedding=not arguments.get("no_scale_embedding", False),

@@ -31,7 +31,7 @@ from unblank.models.glm import (
 __all__ = ["plan_glm"]
 
 _PREFIX = re.compile(r"(module\.|glm\.|model\.)*")
-KEY_PATTERNS: tuple[tuple[str, str], ...] = (
+_KEY_PATTERNS: tuple[tuple[str, str], ...] = (
     (r"(?:transformer\.)?word_embeddings\.weight", "model.embed_tokens.weight"),
     (r"transformer\.position_embeddings\.weight", "model.embed_positions.weight"),
     (r"transformer\.block_position_embeddings\.weight", "model.embed_block_positions.weight"),
@@ -55,19 +55,19 @@ KEY_PATTERNS: tuple[tuple[str, str], ...] = (
     (r"transformer\.layers\.(\d+)\.mlp\.dense_h_to_4h\.(\w+)", r"model.layers.\1.mlp.up_proj.\2"),
     (r"transformer\.layers\.(\d+)\.mlp\.dense_4h_to_h\.(\w+)", r"model.layers.\1.mlp.down_proj.\2"),
 )
-HEAD_PATTERNS: tuple[tuple[str, str], ...] = (
+_HEAD_PATTERNS: tuple[tuple[str, str], ...] = (
     (r"(?:pool_layer|dense)\.(\w+)", r"dense.\1"),
     (r"(?:multichoice_head|out_proj)\.(\w+)", r"out_proj.\1"),
 )
 """Head of a fine-tuned classifier, in the original program and in the remote code."""
 TABLE, POSITIONS = "model.embed_tokens.weight", "model.embed_positions.weight"
-SOFT_PROMPTS = ("prompt_spell.", "prefix_encoder.")
-HEAD_WIDTH = 64
+_SOFT_PROMPTS = ("prompt_spell.", "prefix_encoder.")
+_HEAD_WIDTH = 64
 """Width of an attention head in every published GLM, which the files do not store."""
-PUBLISHED_WIDTHS = (768, 1024, 1152, 2048, 4096)
-MULTIGLM_HEADS = {1536: 16}
+_PUBLISHED_WIDTHS = (768, 1024, 1152, 2048, 4096)
+_MULTIGLM_HEADS = {1536: 16}
 """Width -> heads of the published MultiGLM, whose heads are 96 wide."""
-UNBUILT_SETTINGS = {"relative_encoding": False, "output_predict": True}
+_UNBUILT_SETTINGS = {"relative_encoding": False, "output_predict": True}
 
 
 def plan_glm(source: Source, options: ConvertOptions) -> ConversionPlan:
@@ -113,13 +113,13 @@ def _without_prefixes(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _keeps_head(source: Source, keys: dict[str, Any]) -> bool:
     """Whether the checkpoint is a classifier; some hub folders hold a stray head beside a GLM."""
-    has_head = any(_match(key, HEAD_PATTERNS) for key in keys)
+    has_head = any(_match(key, _HEAD_PATTERNS) for key in keys)
     names = (source.settings or {}).get("architectures") or ["GLMForSequenceClassification"]
     return has_head and any("Classification" in name for name in names)
 
 
 def _our_name(key: str, keeps_head: bool) -> str | None:
-    return _match(key, KEY_PATTERNS) or (_match(key, HEAD_PATTERNS) if keeps_head else None)
+    return _match(key, _KEY_PATTERNS) or (_match(key, _HEAD_PATTERNS) if keeps_head else None)
 
 
 def _match(key: str, patterns: tuple[tuple[str, str], ...]) -> str | None:
@@ -131,9 +131,9 @@ def _match(key: str, patterns: tuple[tuple[str, str], ...]) -> str | None:
 
 def _drop_reason(key: str) -> str | None:
     """Return why a key is left out; None leaves it unaccounted for, which is an error."""
-    if key.startswith(SOFT_PROMPTS):
+    if key.startswith(_SOFT_PROMPTS):
         return "a trained soft prompt, which is not part of the model: tune a new one"
-    if _match(key, HEAD_PATTERNS):
+    if _match(key, _HEAD_PATTERNS):
         return "an unused classification head: by its config.json this is not a classifier"
     return None
 
@@ -161,11 +161,11 @@ def _fields(
     vocab_size, width = table_shape(TABLE, shapes[TABLE])
     rows, _ = table_shape(POSITIONS, shapes[POSITIONS])
     settings = source.settings or {}
-    for name, built in UNBUILT_SETTINGS.items():
+    for name, built in _UNBUILT_SETTINGS.items():
         if settings.get(name, built) is not built:
             raise ValueError(f"config.json has {name} = {settings[name]}, which is not supported")
     layers = {int(name.split(".")[2]) for name in shapes if name.startswith("model.layers.")}
-    heads, how = _heads(width, len(layers), source, options)
+    heads, how = _heads(width, len(layers), source, options.num_attention_heads)
     fields: dict[str, Any] = {
         "vocab_size": vocab_size,
         "hidden_size": width,
@@ -194,10 +194,10 @@ def _fields(
     return fields, evidence
 
 
-def _heads(width: int, num_layers: int, source: Source, options: ConvertOptions) -> tuple[int, str]:
+def _heads(width: int, num_layers: int, source: Source, given: int | None) -> tuple[int, str]:
     """Return the number of heads and how it was found; no tensor shows it."""
-    if options.num_attention_heads is not None:
-        heads = checked_heads(options.num_attention_heads, width, "--num-attention-heads")
+    if given is not None:
+        heads = checked_heads(given, width, "--num-attention-heads")
         return heads, f"{heads} heads, as given"
     for path, settings in source.settings_nearby():
         sizes = (settings.get("hidden_size"), settings.get("num_layers"))
@@ -205,17 +205,18 @@ def _heads(width: int, num_layers: int, source: Source, options: ConvertOptions)
         if is_theirs and "num_attention_heads" in settings:
             heads = checked_heads(settings["num_attention_heads"], width, path)
             return heads, f"{heads} heads, as {path} says"
-    if width in MULTIGLM_HEADS:
-        return MULTIGLM_HEADS[width], f"{MULTIGLM_HEADS[width]} heads, as in the published MultiGLM"
-    if width not in PUBLISHED_WIDTHS:
+    if width in _MULTIGLM_HEADS:
+        heads = _MULTIGLM_HEADS[width]
+        return heads, f"{heads} heads, as in the published MultiGLM"
+    if width not in _PUBLISHED_WIDTHS:
         raise ValueError(
             f"the number of heads is unknown: no published GLM has width {width}: give "
             "--num-attention-heads"
         )
-    heads = width // HEAD_WIDTH
+    heads = width // _HEAD_WIDTH
     return (
         heads,
-        f"{heads} heads of width {HEAD_WIDTH}, as in every published GLM (no tensor shows it)",
+        f"{heads} heads of width {_HEAD_WIDTH}, as in every published GLM (no tensor shows it)",
     )
 
 
@@ -228,9 +229,9 @@ def _check_settings(source: Source, fields: dict[str, Any]) -> None:
         "max_sequence_length": "max_position_embeddings",
     }
     for theirs, ours in names.items():
-        told = (source.settings or {}).get(theirs, fields[ours])
-        if told != fields[ours]:
+        recorded = (source.settings or {}).get(theirs, fields[ours])
+        if recorded != fields[ours]:
             raise ValueError(
-                f"config.json of {source.path} has {theirs} = {told}, but the weights have "
+                f"config.json of {source.path} has {theirs} = {recorded}, but the weights have "
                 f"{fields[ours]}: they do not belong together"
             )

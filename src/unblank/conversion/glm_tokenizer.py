@@ -39,24 +39,27 @@ from unblank.untrusted.opening import tokenizer_in
 
 __all__ = ["GlmTokenizer", "build_glm_tokenizer"]
 
-STRIPPING_TOKENS = (MASK_TOKEN, SMASK_TOKEN, GMASK_TOKEN)
+_STRIPPING_TOKENS = (MASK_TOKEN, SMASK_TOKEN, GMASK_TOKEN)
 """White space before them is removed: the answer brings its own."""
-ATTRIBUTES = ("pad", "eos", "cls", "sep", "unk", "mask")
+_ATTRIBUTES = ("pad", "eos", "cls", "sep", "unk", "mask")
 """Roles that transformers has a name for; the others become `extra_special_tokens`."""
-WORDPIECE_NAMES = {"pad": "[PAD]", "eos": "[PAD]"}
-ROBERTA_NAMES = {"<s>": CLS_TOKEN, "</s>": EOS_TOKEN, "<unk>": UNK_TOKEN, "<mask>": MASK_TOKEN}
+_WORDPIECE_NAMES = {"pad": "[PAD]", "eos": "[PAD]"}
+_ROBERTA_NAMES = {"<s>": CLS_TOKEN, "</s>": EOS_TOKEN, "<unk>": UNK_TOKEN, "<mask>": MASK_TOKEN}
 """RoBERTa's own strings -> what the original program calls these tokens."""
-GPT2_COMMANDS = (
+_GPT2_COMMANDS = (
     SOP_TOKEN, EOP_TOKEN, CLS_TOKEN, MASK_TOKEN, SEP_TOKEN, UNK_TOKEN, GMASK_TOKEN, SMASK_TOKEN,
     DBLOCK_TOKEN,
 )  # fmt: skip
-SENTENCEPIECE_COMMANDS = (
+_SENTENCEPIECE_COMMANDS = (
     EOS_TOKEN, SEP_TOKEN, CLS_TOKEN, MASK_TOKEN, UNK_TOKEN, "[UNUSED]", SOP_TOKEN, EOP_TOKEN,
     SMASK_TOKEN,
 )  # fmt: skip
 """An id that was never given to a token."""
-ONE_MASK = {"smask": MASK_TOKEN, "gmask": MASK_TOKEN, "dblock": MASK_TOKEN}
+_ONE_MASK = {"smask": MASK_TOKEN, "gmask": MASK_TOKEN, "dblock": MASK_TOKEN}
 """The models without task masks, where [MASK] serves every purpose."""
+_ONE_MASK_ALONE = (
+    "this vocabulary has no [sMASK] and [gMASK]: [MASK] serves every purpose, as in training"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ def build_glm_tokenizer(
     """
     if vocabulary.kind == "sentencepiece":
         return _sentencepiece(vocabulary, gmask_is_eop)
-    return BUILDERS[vocabulary.kind](vocabulary)
+    return _BUILDERS[vocabulary.kind](vocabulary)
 
 
 def _wordpiece(vocabulary: PublishedVocabulary) -> GlmTokenizer:
@@ -103,19 +106,19 @@ def _wordpiece(vocabulary: PublishedVocabulary) -> GlmTokenizer:
     names = ("[PAD]", UNK_TOKEN, CLS_TOKEN, SEP_TOKEN, MASK_TOKEN, SOP_TOKEN, EOP_TOKEN)
     _add(core, names, strips_left=False)
     traps = (
-        "this vocabulary has no [sMASK] and [gMASK]: [MASK] serves every purpose, as in training",
+        _ONE_MASK_ALONE,
         "texts end with [PAD], as in training; the Hugging Face port uses [SEP]",
     )
     kind = "BERT WordPiece" + ("" if has_capitals else ", lower case")
-    return GlmTokenizer(_wrapped(core, WORDPIECE_NAMES | ONE_MASK), kind, traps)
+    return GlmTokenizer(_wrapped(core, _WORDPIECE_NAMES | _ONE_MASK), kind, traps)
 
 
 def _bpe(vocabulary: PublishedVocabulary) -> GlmTokenizer:
     ids = read_token_ids(vocabulary)
-    is_roberta = ROBERTA_NAMES.keys() <= ids.keys()
+    is_roberta = _ROBERTA_NAMES.keys() <= ids.keys()
     if not is_roberta:
         _require(vocabulary, ids, (EOS_TOKEN,))
-    ids = {ROBERTA_NAMES.get(token, token): i for token, i in ids.items()} if is_roberta else ids
+    ids = {_ROBERTA_NAMES.get(token, token): i for token, i in ids.items()} if is_roberta else ids
     try:
         core = Tokenizer(models.BPE(ids, read_merges(vocabulary)))
     except Exception as error:  # the tokenizers library raises bare Exception
@@ -125,22 +128,22 @@ def _bpe(vocabulary: PublishedVocabulary) -> GlmTokenizer:
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
     if not is_roberta:
-        _add(core, (EOS_TOKEN, *GPT2_COMMANDS))
+        _add(core, (EOS_TOKEN, *_GPT2_COMMANDS))
         return GlmTokenizer(_wrapped(core, {}), "GPT-2 BPE", ())
-    _add(core, (*ROBERTA_NAMES.values(), SOP_TOKEN, EOP_TOKEN))
+    _add(core, (*_ROBERTA_NAMES.values(), SOP_TOKEN, EOP_TOKEN))
     traps = (
-        "this vocabulary has no [sMASK] and [gMASK]: [MASK] serves every purpose, as in training",
+        _ONE_MASK_ALONE,
         f"[MASK] is {ids[MASK_TOKEN]}, as in training; the Hugging Face port maps it to "
         f"{len(ids) + 2}",
     )
-    tokenizer = _wrapped(core, ONE_MASK | {"sep": EOS_TOKEN})
+    tokenizer = _wrapped(core, _ONE_MASK | {"sep": EOS_TOKEN})
     return GlmTokenizer(tokenizer, "RoBERTa BPE", traps)
 
 
 def _sentencepiece(vocabulary: PublishedVocabulary, gmask_is_eop: bool) -> GlmTokenizer:
     read = read_sentencepiece(vocabulary.files[0])
     rest = (DBLOCK_TOKEN,) if gmask_is_eop else (GMASK_TOKEN, DBLOCK_TOKEN)
-    commands = (*SENTENCEPIECE_COMMANDS, *rest)
+    commands = (*_SENTENCEPIECE_COMMANDS, *rest)
     core = sentencepiece_core(read, commands=(*commands, GMASK_TOKEN))
     kind = f"SentencePiece of {len(read.pieces)} pieces"
     if not gmask_is_eop:
@@ -166,7 +169,7 @@ def _ready(vocabulary: PublishedVocabulary) -> GlmTokenizer:
     return GlmTokenizer(tokenizer, "ready tokenizer.json", ())
 
 
-BUILDERS: dict[str, Callable[[PublishedVocabulary], GlmTokenizer]] = {
+_BUILDERS: dict[str, Callable[[PublishedVocabulary], GlmTokenizer]] = {
     "wordpiece": _wordpiece,
     "bpe": _bpe,
     "tokenizer.json": _ready,
@@ -195,7 +198,7 @@ def _add(
                 name,
                 special=True,
                 normalized=name in normalized,
-                lstrip=strips_left and (name in STRIPPING_TOKENS or name in normalized),
+                lstrip=strips_left and (name in _STRIPPING_TOKENS or name in normalized),
             )
             for name in names
         ]
@@ -212,7 +215,7 @@ def _wrapped(core: Tokenizer, names: dict[str, str]) -> PreTrainedTokenizerFast:
     added = {token.content: token for token in core.get_added_tokens_decoder().values()}
     roles = SPECIAL_TOKENS | names
     tokens: dict[str, Any] = {f"{role}_token": added[name] for role, name in roles.items()}
-    named = {key: token for key, token in tokens.items() if key[: -len("_token")] in ATTRIBUTES}
+    named = {key: token for key, token in tokens.items() if key[: -len("_token")] in _ATTRIBUTES}
     extra = {key: token for key, token in tokens.items() if key not in named}
     return PreTrainedTokenizerFast(
         tokenizer_object=core,

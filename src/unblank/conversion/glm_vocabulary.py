@@ -24,10 +24,10 @@ __all__ = ["fit_tokenizer"]
 
 _ROWS_MULTIPLE = 128
 """The original programs round the rows up to a multiple of it, per model-parallel piece."""
-SHARED_GMASK_WIDTH = 4096
+_SHARED_GMASK_WIDTH = 4096
 """Only GLM-10B-Chinese was trained with one id for `[gMASK]` and `<|endofpiece|>`."""
 EOP_BEHIND_PIECES, GMASK_BEHIND_PIECES = 7, 9
-ROBERTA_MASK_OF_PORT = 3
+_ROBERTA_MASK_OF_PORT = 3
 """The port's `[MASK]` is that many ids after the trained one."""
 
 
@@ -95,7 +95,7 @@ def _find(source: Source, given: Path | None) -> PublishedVocabulary | None:
 
 def _gmask_is_eop(vocabulary: PublishedVocabulary, table: PlannedTensor) -> bool:
     """Whether this is GLM-10B-Chinese as trained, not with the row that the port adds."""
-    if vocabulary.kind != "sentencepiece" or table.shape[1] != SHARED_GMASK_WIDTH:
+    if vocabulary.kind != "sentencepiece" or table.shape[1] != _SHARED_GMASK_WIDTH:
         return False
     pieces = len(read_sentencepiece(vocabulary.files[0]).pieces)
     if table.shape[0] <= pieces + GMASK_BEHIND_PIECES:
@@ -119,7 +119,7 @@ def _check_size(
 
 
 def _roberta_trap(ids: SpecialIds, table: PlannedTensor) -> str:
-    row = ids.mask + ROBERTA_MASK_OF_PORT
+    row = ids.mask + _ROBERTA_MASK_OF_PORT
     rows: Tensor = table.read()[[ids.mask, row]]
     same = "a copy of it" if torch.equal(rows[0], rows[1]) else "never trained as a mask"
     return f"row {row}, the port's [MASK], is {same}; here [MASK] is {ids.mask}"

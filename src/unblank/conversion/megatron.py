@@ -15,7 +15,7 @@ from unblank.plurals import counted
 
 __all__ = ["check_ranks", "merge_ranks", "merged_shape"]
 
-SPLIT_AXES = {
+_SPLIT_AXES = {
     "word_embeddings": 0,
     "query_key_value": 0,
     "dense_h_to_4h": 0,
@@ -117,4 +117,4 @@ def _check_distinct(names: list[str], modules: list[dict[str, Tensor]]) -> None:
 
 
 def _axis(key: str) -> int | None:
-    return next((axis for part, axis in SPLIT_AXES.items() if part in key), None)
+    return next((axis for part, axis in _SPLIT_AXES.items() if part in key), None)

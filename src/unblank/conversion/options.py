@@ -22,7 +22,7 @@ Part = Literal["all", "generator", "discriminator"]
 
 FIRST_ROWS = 4
 """Rows that every encoder-decoder needs."""
-UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
+_UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +77,7 @@ def parse_size(text: str) -> int:
     """
     number, unit = (text[:-2], text[-2:].upper()) if isinstance(text, str) else ("", "")
     try:
-        size = int(float(number) * UNITS[unit])
+        size = int(float(number) * _UNITS[unit])
     except (KeyError, ValueError, OverflowError):  # infGB
         size = 0
     if size <= 0:

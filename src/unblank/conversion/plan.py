@@ -28,7 +28,7 @@ __all__ = [
     "table_shape",
 ]
 
-WEIGHT_TYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+_WEIGHT_TYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 Action = Literal["kept", "renamed", "split", "merged", "changed"]
 """What happened to the source tensor; "changed" means its values (the reason says how)."""
@@ -133,7 +133,7 @@ def check_plan(plan: ConversionPlan, source: Source) -> None:
     if left := found - accounted:
         raise ValueError(
             f"{source.path} has weights that a {plan.model_class.__name__} does not have: "
-            f"{keys_shown(left)}; only weights that are known to be unused are left out"
+            f"{_keys_shown(left)}; only weights that are known to be unused are left out"
         )
     _check_types(plan, source)
     _check_parameters(plan, source)
@@ -149,7 +149,7 @@ def _check_types(plan: ConversionPlan, source: Source) -> None:
     used = {key for tensor in plan.tensors for key in tensor.keys}
     for state_dict in source.state_dicts:
         for key in used & state_dict.keys():
-            if state_dict[key].dtype not in WEIGHT_TYPES:
+            if state_dict[key].dtype not in _WEIGHT_TYPES:
                 raise ValueError(
                     f"{key} of {source.path} is {state_dict[key].dtype}: weights must be float32, "
                     "float16 or bfloat16; give the checkpoint from before quantisation"
@@ -170,12 +170,13 @@ def _check_parameters(plan: ConversionPlan, source: Source) -> None:
         raise ValueError(f"{source.path}: two source keys mean the same parameter")
     if missing := wanted.keys() - given.keys():
         raise ValueError(
-            f"{source.path} lacks weights: {keys_shown(missing)} (of {len(wanted)}); it may be "
+            f"{source.path} lacks weights: {_keys_shown(missing)} (of {len(wanted)}); it may be "
             "only a part of the checkpoint"
         )
     if extra := given.keys() - wanted.keys():
         raise ValueError(
-            f"{source.path} has more weights than its configuration has layers: {keys_shown(extra)}"
+            f"{source.path} has more weights than its configuration has layers: "
+            f"{_keys_shown(extra)}"
         )
     for name, shape in given.items():
         if shape != wanted[name]:
@@ -185,7 +186,7 @@ def _check_parameters(plan: ConversionPlan, source: Source) -> None:
             )
 
 
-def keys_shown(keys: Iterable[str], limit: int = 5) -> str:
+def _keys_shown(keys: Iterable[str], limit: int = 5) -> str:
     """Return keys as text, the first few and how many more."""
     names = sorted(keys)
     more = f" and {len(names) - limit} more" if len(names) > limit else ""

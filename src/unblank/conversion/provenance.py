@@ -8,7 +8,7 @@ from unblank.conversion.options import ConvertOptions
 from unblank.conversion.plan import ConversionPlan, PlannedTensor
 from unblank.conversion.source import Source
 from unblank.installed import installed_versions
-from unblank.integrity import PROVENANCE_NAME, facts_of_files, file_facts, seal, write_at_once
+from unblank.integrity import PROVENANCE_NAME, facts_of_files, file_facts, seal, write_atomically
 from unblank.model_card import write_card
 
 __all__ = ["PACKAGES", "provenance_of", "write_provenance"]
@@ -18,7 +18,7 @@ PACKAGES = ("unblank", "torch", "transformers", "tokenizers", "safetensors")
 
 def write_provenance(folder: Path, record: dict[str, Any]) -> None:
     """Add the facts of all files in `folder` to the record; write it and the model's card there."""
-    write_at_once(folder / PROVENANCE_NAME, seal(record | {"files": facts_of_files(folder)}))
+    write_atomically(folder / PROVENANCE_NAME, seal(record | {"files": facts_of_files(folder)}))
     write_card(folder, record)
 
 

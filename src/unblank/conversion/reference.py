@@ -31,11 +31,11 @@ __all__ = ["ReferenceCase", "read_reference"]
 
 Tensors = dict[str, Tensor]
 
-TOKEN_NAMES = ("input_ids", "tokens", "src_tokens")
-DECODER_NAMES = ("decoder_input_ids", "prev_output_tokens", "tgt_tokens")
-MASK_NAMES = ("attention_mask", "mask", "sep")
-LOGITS_NAMES = ("logits", "lm_logits", "generator_logits")
-SHARED_NAMES = (*TOKEN_NAMES, *DECODER_NAMES, "position_ids")
+_TOKEN_NAMES = ("input_ids", "tokens", "src_tokens")
+_DECODER_NAMES = ("decoder_input_ids", "prev_output_tokens", "tgt_tokens")
+_MASK_NAMES = ("attention_mask", "mask", "sep")
+_LOGITS_NAMES = ("logits", "lm_logits", "generator_logits")
+_SHARED_NAMES = (*_TOKEN_NAMES, *_DECODER_NAMES, "position_ids")
 
 Output = Literal["logits", "discriminator_logits"]
 
@@ -120,32 +120,32 @@ def _by_case(tensors: Tensors) -> dict[str, Tensors]:
 def _shared(name: str, recorded: dict[str, Tensors]) -> Tensors:
     """Return the tokens of another case that one without tokens belongs to."""
     own = recorded[name]
-    if _first(own, TOKEN_NAMES) is not None:
+    if _first(own, _TOKEN_NAMES) is not None:
         return {}
     others = {
         other: tensors
         for other, tensors in recorded.items()
-        if _first(tensors, TOKEN_NAMES) is not None
+        if _first(tensors, _TOKEN_NAMES) is not None
     }
     namesakes = [other for other in others if other and name.startswith(other)]
     if not namesakes:
-        sizes = {tensor.shape[:2] for key, tensor in own.items() if key in LOGITS_NAMES}
+        sizes = {tensor.shape[:2] for key, tensor in own.items() if key in _LOGITS_NAMES}
         namesakes = [other for other, tensors in others.items() if _target(tensors) in sizes]
         if len(namesakes) != 1:
             return {}
     found = others[max(namesakes, key=len)]
-    return {key: found[key] for key in SHARED_NAMES if key in found}
+    return {key: found[key] for key in _SHARED_NAMES if key in found}
 
 
 def _target(tensors: Tensors) -> torch.Size | None:
     """Return [B, T] of the tokens at which the logits of a case stand."""
-    tokens = _first(tensors, (*DECODER_NAMES, *TOKEN_NAMES))
+    tokens = _first(tensors, (*_DECODER_NAMES, *_TOKEN_NAMES))
     return None if tokens is None else tokens.shape
 
 
 def _glm_cases(name: str, tensors: Tensors) -> list[ReferenceCase]:
-    tokens, mask = _first(tensors, TOKEN_NAMES), _first(tensors, MASK_NAMES)
-    logits = _logits(tensors, LOGITS_NAMES, tokens)
+    tokens, mask = _first(tensors, _TOKEN_NAMES), _first(tensors, _MASK_NAMES)
+    logits = _logits(tensors, _LOGITS_NAMES, tokens)
     if tokens is None or logits is None or mask is None or "position_ids" not in tensors:
         return []
     inputs = {"input_ids": tokens, "position_ids": tensors["position_ids"].transpose(0, 1)}
@@ -161,9 +161,9 @@ def _glm_cases(name: str, tensors: Tensors) -> list[ReferenceCase]:
 
 
 def _encoder_decoder_cases(name: str, tensors: Tensors) -> list[ReferenceCase]:
-    source, cases = _first(tensors, TOKEN_NAMES), []
+    source, cases = _first(tensors, _TOKEN_NAMES), []
     recorded: tuple[tuple[Output, tuple[str, ...], tuple[str, ...]], ...] = (
-        ("logits", LOGITS_NAMES, DECODER_NAMES),
+        ("logits", _LOGITS_NAMES, _DECODER_NAMES),
         ("logits", ("denoising_logits",), ("denoising_decoder_input",)),
         ("discriminator_logits", ("discriminator_logits",), ("input_tokens",)),
     )

@@ -21,9 +21,9 @@ __all__ = ["read_sentencepiece", "sentencepiece_core"]
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 """Types of pieces in the file."""
 UNIGRAM, BPE = 1, 2
-UNKNOWN_PENALTY = 10.0
+_UNKNOWN_PENALTY = 10.0
 """By how much SentencePiece scores an unknown character below the worst piece."""
-WORD_START = "\u2581"
+_WORD_START = "\u2581"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def sentencepiece_core(
     vocabulary = _scored(read, strings)
     core = Tokenizer(_bpe(read, vocabulary) if read.is_bpe else _unigram(read, vocabulary))
     core.normalizer = normalizers.Sequence(_normalizers(read))
-    crosses_words = any(WORD_START in piece[1:] for piece, _, _ in read.pieces)
+    crosses_words = any(_WORD_START in piece[1:] for piece, _, _ in read.pieces)
     metaspace = pre_tokenizers.Metaspace(
         prepend_scheme="always" if read.adds_prefix else "never", split=not crosses_words
     )
@@ -118,7 +118,7 @@ def _scored(read: SentencePieces, strings: Sequence[str] | None) -> list[tuple[s
         if kind == USER_DEFINED:  # the library's bonus, by which such a piece always wins
             scores[piece] = len(piece) * highest - 0.1
     names = [piece for piece, _, _ in read.pieces] if strings is None else strings
-    never = lowest - UNKNOWN_PENALTY
+    never = lowest - _UNKNOWN_PENALTY
     return [(name, scores.get(name, len(name) * never - 1)) for name in names]
 
 
@@ -155,7 +155,7 @@ def _normalizers(read: SentencePieces) -> list[normalizers.Normalizer]:
 def _decoders(read: SentencePieces, commands: Sequence[str]) -> list[decoders.Decoder]:
     steps: list[decoders.Decoder] = [decoders.ByteFallback()] if read.has_bytes else []
     steps.append(decoders.Replace(read.pieces[read.unknown_id][0], read.unknown_text))
-    steps += [decoders.Replace(WORD_START, " "), decoders.Fuse()]
+    steps += [decoders.Replace(_WORD_START, " "), decoders.Fuse()]
     if read.adds_prefix:
         behind = "|".join(["^", *(f"(?<={re.escape(command)})" for command in commands)])
         steps.append(decoders.Replace(Regex(f"(?:{behind}) "), ""))

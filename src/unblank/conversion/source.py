@@ -21,14 +21,14 @@ from unblank.untrusted.weight_files import INDEX_NAME, opened_weights, places_in
 
 __all__ = ["BLOCK_BYTES", "Source", "copy_mapped", "open_source"]
 
-TRACKERS = ("latest_checkpointed_iteration.txt", "latest")
-RANK_FILES = "mp_rank_*_model_states.pt"
-INDEXES = (INDEX_NAME, "pytorch_model.bin.index.json")
+_TRACKERS = ("latest_checkpointed_iteration.txt", "latest")
+_RANK_FILES = "mp_rank_*_model_states.pt"
+_INDEXES = (INDEX_NAME, "pytorch_model.bin.index.json")
 BLOCK_BYTES = 4 * 2**20
 """Bytes of a mapped file that are read before their pages are released."""
-MEMORY_MAPS = Path("/proc/self/maps")
-WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
-STATE_DICT_KEYS = ("module", "weights", "model", "state_dict")
+_MEMORY_MAPS = Path("/proc/self/maps")
+_WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
+_STATE_DICT_KEYS = ("module", "weights", "model", "state_dict")
 """Keys under which training programs store the tensors; else the file itself is the state dict."""
 
 
@@ -100,16 +100,16 @@ def open_source(path: Path) -> Source:
     if path.is_file():
         if path.suffix == ".zip":
             raise ValueError(f"{path} is an archive: unpack it and give the folder")
-        if path.match(RANK_FILES):
+        if path.match(_RANK_FILES):
             return _open_ranks(path, path.parent, ())
         return _open_files(path, [path], (f"weights in {path.name}",), None)
     if not path.is_dir():
         raise FileNotFoundError(f"{path} does not exist: give a checkpoint file or folder")
     refuse_links_out(path)
-    for name in TRACKERS:
+    for name in _TRACKERS:
         if (path / name).is_file():
             return _open_tracked(path, name)
-    if any(path.glob(RANK_FILES)):
+    if any(path.glob(_RANK_FILES)):
         return _open_ranks(path, path, ())
     if (path / "config.json").is_file():
         return _open_transformers(path)
@@ -140,7 +140,7 @@ def _open_tracked(path: Path, tracker: str) -> Source:
     tag = (path / tracker).read_text(encoding="utf-8", errors="replace").strip()
     folder = path / require_plain_name(tag, str(path / tracker), "folder")
     require_inside(folder, path)
-    if not any(folder.glob(RANK_FILES)) and folder.name.isdigit():
+    if not any(folder.glob(_RANK_FILES)) and folder.name.isdigit():
         folder = (
             path / f"iter_{int(tag):07d}" if (path / f"iter_{int(tag):07d}").is_dir() else folder
         )
@@ -149,11 +149,11 @@ def _open_tracked(path: Path, tracker: str) -> Source:
 
 def _open_ranks(path: Path, folder: Path, evidence: tuple[str, ...]) -> Source:
     refuse_links_out(folder)
-    files = sorted(folder.glob(RANK_FILES))
+    files = sorted(folder.glob(_RANK_FILES))
     if not files:
         raise FileNotFoundError(
-            f"there is no {RANK_FILES} in {folder}: a GLM checkpoint is a folder with "
-            f"{TRACKERS[0]} and <tag>/mp_rank_00_model_states.pt"
+            f"there is no {_RANK_FILES} in {folder}: a GLM checkpoint is a folder with "
+            f"{_TRACKERS[0]} and <tag>/mp_rank_00_model_states.pt"
         )
     expected = [f"mp_rank_{rank:02d}_model_states.pt" for rank in range(len(files))]
     missing = sorted(set(expected) - {file.name for file in files})
@@ -168,7 +168,7 @@ def _open_ranks(path: Path, folder: Path, evidence: tuple[str, ...]) -> Source:
 
 def _open_transformers(path: Path) -> Source:
     settings = read_json_object(path / "config.json")
-    places = next(filter(None, (places_in_index(path / name) for name in INDEXES)), {})
+    places = next(filter(None, (places_in_index(path / name) for name in _INDEXES)), {})
     files = sorted({path / name for name in places.values()})
     # A checkpoint of a run also holds the state of the optimiser: its weights come first.
     for pattern in ("model*.safetensors", "*.safetensors", "pytorch_model*.bin"):
@@ -190,12 +190,12 @@ def _open_transformers(path: Path) -> Source:
 
 
 def _open_single(path: Path) -> Source:
-    files = sorted(file for file in path.iterdir() if file.suffix in WEIGHT_SUFFIXES)
+    files = sorted(file for file in path.iterdir() if file.suffix in _WEIGHT_SUFFIXES)
     if not files:
         found = ", ".join(sorted(file.name for file in path.iterdir())[:8]) or "nothing"
         raise FileNotFoundError(
-            f"{path} is not a checkpoint folder: found {found}; expected {TRACKERS[0]}, "
-            f"{RANK_FILES}, config.json, or one file ending in {', '.join(WEIGHT_SUFFIXES)}"
+            f"{path} is not a checkpoint folder: found {found}; expected {_TRACKERS[0]}, "
+            f"{_RANK_FILES}, config.json, or one file ending in {', '.join(_WEIGHT_SUFFIXES)}"
         )
     if len(files) > 1:
         names = ", ".join(file.name for file in files)
@@ -229,9 +229,10 @@ def _open_files(
 
 def _open_file(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if file.suffix == ".safetensors":
-        return _open_safetensors(file), {}
+        with opened_weights(file) as opened:
+            return {key: opened.get_tensor(key) for key in opened.keys()}, {}  # noqa: SIM118
     content = read_torch_file(file)
-    name = next((key for key in STATE_DICT_KEYS if isinstance(content.get(key), dict)), None)
+    name = next((key for key in _STATE_DICT_KEYS if isinstance(content.get(key), dict)), None)
     state_dict = content if name is None else content[name]
     tensors = {
         key: value
@@ -244,11 +245,6 @@ def _open_file(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise ValueError(f"{file} should contain named tensors, but contains {found}")
     rest = others if name is None else {k: value for k, value in content.items() if k != name}
     return tensors, rest
-
-
-def _open_safetensors(file: Path) -> dict[str, Tensor]:
-    with opened_weights(file) as opened:
-        return {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
 
 
 def _joined(files: list[Path], state_dicts: list[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -266,11 +262,11 @@ def _forget_pages(files: Iterable[Path]) -> None:
 
     Nobody writes to these private mappings, so a dropped page is simply read again when needed.
     """
-    if not MEMORY_MAPS.is_file():
+    if not _MEMORY_MAPS.is_file():
         return
     names = {str(file.resolve()) for file in files}
     libc = ctypes.CDLL(None)
-    for line in MEMORY_MAPS.read_text(encoding="utf-8").splitlines():
+    for line in _MEMORY_MAPS.read_text(encoding="utf-8").splitlines():
         fields = line.split(maxsplit=5)
         if len(fields) == 6 and fields[5] in names:
             start, end = (int(address, 16) for address in fields[0].split("-"))

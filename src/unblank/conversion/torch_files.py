@@ -24,9 +24,9 @@ from unblank.untrusted.pickle_bounds import require_bounded_pickle
 
 __all__ = ["read_torch_file"]
 
-REFUSED = re.compile(r"GLOBAL ([\w.]+)")
+_REFUSED = re.compile(r"GLOBAL ([\w.]+)")
 """How torch names what its restricted unpickler refuses."""
-SHARED_COPIES = 4
+_SHARED_COPIES = 4
 """How often the tensors of a file may share its bytes; tied weights are stored once and named two
 or three times."""
 
@@ -57,7 +57,7 @@ def read_torch_file(path: Path) -> dict[str, Any]:
             warnings.simplefilter("ignore")
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
     except pickle.UnpicklingError as error:
-        found = REFUSED.search(str(error))
+        found = _REFUSED.search(str(error))
         if found is None:
             raise ValueError(
                 f"{path} was not written by torch.save, or is damaged: only tensors and plain "
@@ -111,7 +111,7 @@ def _check_unfolded(path: Path, tensors: list[Tensor]) -> None:
                 f"{tensor.untyped_storage().nbytes():,} stored bytes, so it is refused"
             )
     size = path.stat().st_size
-    if sum(tensor.nbytes for tensor in tensors) > SHARED_COPIES * size:
+    if sum(tensor.nbytes for tensor in tensors) > _SHARED_COPIES * size:
         raise ValueError(
             f"the tensors of {path} share its {size:,} bytes too many times, so it is refused"
         )

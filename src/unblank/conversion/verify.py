@@ -21,7 +21,7 @@ from unblank.untrusted.weight_files import opened_weights
 
 __all__ = ["Verification", "verify"]
 
-PROBE_LENGTH = 8
+_PROBE_LENGTH = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ def _tokenizer_checks(folder: Path, model: PreTrainedModel) -> Iterator[Check]:
 @torch.inference_mode()
 def _probe_check(model: Any) -> Check:
     """Run a few tokens through the model, without claiming what must come out."""
-    tokens = torch.arange(PROBE_LENGTH).remainder(model.config.vocab_size)[None]
+    tokens = torch.arange(_PROBE_LENGTH).remainder(model.config.vocab_size)[None]
     outputs = model.text_outputs(tokens)
     is_finite = all(bool(torch.isfinite(output).all()) for output in outputs.values())
     shown = ", ".join(f"{name} {list(output.shape)}" for name, output in outputs.items())

@@ -18,8 +18,8 @@ _SUFFIXES: dict[VocabularyKind, tuple[str, ...]] = {
     "tokenizer.json": ("tokenizer.json",),
 }
 """Endings of vocabulary files; a ready tokenizer is used only if there is nothing else."""
-MERGES_SUFFIXES = ("merges.txt", "vocab.bpe")
-EXPECTED = "vocab.txt, vocab.json with merges.txt, a SentencePiece .model, or tokenizer.json"
+_MERGES_SUFFIXES = ("merges.txt", "vocab.bpe")
+_EXPECTED = "vocab.txt, vocab.json with merges.txt, a SentencePiece .model, or tokenizer.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +45,10 @@ def find_vocabulary(path: Path) -> PublishedVocabulary | None:
     if path.is_file():
         kind = _kind(path)
         if kind is None:
-            raise ValueError(f"{path} is not a supported vocabulary file: give {EXPECTED}")
+            raise ValueError(f"{path} is not a supported vocabulary file: give {_EXPECTED}")
         return _complete(kind, path)
     if not path.is_dir():
-        raise FileNotFoundError(f"there is no vocabulary at {path}: give {EXPECTED}")
+        raise FileNotFoundError(f"there is no vocabulary at {path}: give {_EXPECTED}")
     found = [(kind, file) for file in sorted(path.iterdir()) if (kind := _kind(file)) is not None]
     raw = [(kind, file) for kind, file in found if kind != "tokenizer.json"]
     chosen = raw or found
@@ -106,7 +106,9 @@ def _complete(kind: VocabularyKind, path: Path) -> PublishedVocabulary:
     refuse_pointer(path)
     if kind != "bpe":
         return PublishedVocabulary(kind, (path,))
-    merges = [file for file in path.parent.iterdir() if file.name.lower().endswith(MERGES_SUFFIXES)]
+    merges = [
+        file for file in path.parent.iterdir() if file.name.lower().endswith(_MERGES_SUFFIXES)
+    ]
     prefix = next(path.name[: -len(end)] for end in _SUFFIXES["bpe"] if path.name.endswith(end))
     own = [file for file in merges if file.name.startswith(prefix)] if prefix else merges
     if len(own) != 1:

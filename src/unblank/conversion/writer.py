@@ -1,6 +1,6 @@
 """The one writer of converted folders: weights shard by shard, then all that belongs to them.
 
-It writes into an empty folder, which `whole_folders.new_folder` gives its name at the end. Memory
+It writes into an empty folder, which `atomic_folders.new_folder` gives its name at the end. Memory
 stays at one shard and one tensor.
 """
 
@@ -20,10 +20,10 @@ from unblank.models.finite import is_finite
 
 __all__ = ["write_model"]
 
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
-class ShardWriter:
+class _ShardWriter:
     """Writes tensors into safetensors files of a bounded size, in the order in which they come.
 
     Args:
@@ -95,18 +95,18 @@ def write_model(
         plan: checked by `check_plan`.
         source: where its tensors are mapped from.
         folder: empty.
-        dtype: a key of `DTYPES`; None keeps the stored types.
+        dtype: a key of `_DTYPES`; None keeps the stored types.
         shard_bytes: largest weights file; a larger tensor gets a file of its own.
         advance: called with the number of weights of each tensor, for a progress bar.
 
     Raises:
         ValueError: a weight that is not finite, or that `dtype` cannot hold.
     """
-    shards = ShardWriter(folder, shard_bytes)
+    shards = _ShardWriter(folder, shard_bytes)
     dtypes: Counter[torch.dtype] = Counter()
     unreleased = 0
     for planned in plan.tensors:
-        tensor = _finished(planned, None if dtype is None else DTYPES[dtype], source.release)
+        tensor = _finished(planned, None if dtype is None else _DTYPES[dtype], source.release)
         unreleased += tensor.nbytes
         if unreleased > BLOCK_BYTES:
             source.release()

@@ -29,7 +29,7 @@ def read_arrow(
     Args:
         path: of the file.
         names: the fields that are wanted, whose columns alone are taken; none for all.
-        on_read: told how many bytes of the file are read, at the end.
+        on_read: called with the number of bytes that are read, at the end.
 
     Raises:
         ValueError: the file is damaged, lacks a field, or has a text that is too long.

@@ -64,7 +64,7 @@ def find_files(
         raise ValueError("no text: give at least one file, folder or glob")
     search = FileSearch(any_ending=any_ending)
     found = [path for entry in asked for path in search.new_files_of(entry)]
-    search.tell()
+    search.warn()
     return tuple(found)
 
 
@@ -77,7 +77,7 @@ def files_of_entries(entries: Sequence[str | Path]) -> list[tuple[Path, ...]]:
     """
     search = FileSearch()
     found = [search.files_of(entry) for entry in entries]
-    search.tell()
+    search.warn()
     return found
 
 
@@ -127,8 +127,8 @@ class FileSearch:
             raise ValueError(_nothing_new(entry))
         self._seen.add(read)
 
-    def tell(self) -> None:
-        """Say what was passed over, if anything was."""
+    def warn(self) -> None:
+        """Warn of what was passed over, if anything was."""
         if self._passed_over:
             note = self._note(len(self._seen))
             warnings.warn(note, stacklevel=1)  # one place: said once a run
@@ -140,7 +140,9 @@ class FileSearch:
         if entry.is_dir():
             yield from self._of_folder(entry, fields)
             return
-        matched = [entry] if entry.exists() else sorted(map(Path, _glob(entry)))
+        matched = (
+            [entry] if entry.exists() else sorted(map(Path, glob.glob(str(entry), recursive=True)))
+        )
         special = [path for path in matched if _is_special(path)]
         if special and special == matched:
             raise ValueError(
@@ -259,10 +261,6 @@ def _identity(path: Path) -> _Identity:
         return str(path)
     facts = path.stat()
     return facts.st_dev, facts.st_ino
-
-
-def _glob(entry: Path) -> list[str]:
-    return glob.glob(str(entry), recursive=True)
 
 
 def _near_names(entry: Path) -> str:

@@ -1,4 +1,4 @@
-"""Documents held in memory as a corpus, for a handful of texts that need no shards."""
+"""A corpus of documents in memory, for a handful of texts that need no shards."""
 
 from collections.abc import Sequence
 

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from unblank.atomic_folders import new_folder
 from unblank.data.fields import field_text
 from unblank.data.files import FileSearch, find_files
 from unblank.data.language_files import LANGUAGE_FIELD, files_by_language
 from unblank.data.records import read_records
 from unblank.data.sources import TextFiles, TextUnit
 from unblank.languages import find_language
-from unblank.whole_folders import new_folder
 
 __all__ = [
     "LanguageSource",
@@ -138,7 +138,7 @@ def open_language_sources(
         for path, language, name in _files(parts, search, text_field, cache_dir):
             key = language or entry
             plain.setdefault(key, (language, []))[1].append((path, name))
-    search.tell()
+    search.warn()
     return [
         LanguageSource(
             name=key,

@@ -20,7 +20,7 @@ def read_lines(path: Path, on_read: OnRead | None = None) -> Iterator[str]:
 
     Args:
         path: of the file; its ending says how it is compressed.
-        on_read: told how far the reading is.
+        on_read: called with the number of bytes that are read.
 
     Raises:
         ValueError: if the file is not UTF-8 or damaged, or a line has no end in sight.

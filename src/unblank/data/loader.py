@@ -22,7 +22,7 @@ from unblank.data.length_groups import group_window
 from unblank.data.packing import pack_window
 from unblank.data.sampling import SamplingSettings
 from unblank.examples import Example, Seq2SeqExample, TrainBatch
-from unblank.interruption import ignore_requests_to_end
+from unblank.interruption import ignore_signals
 from unblank.process import end_with_the_parent
 from unblank.tokenization.special import SpecialIds
 
@@ -290,7 +290,7 @@ def _begin_worker(worker: int) -> None:
     # killed.
     end_with_the_parent()
     # A signal to the group is for the run, which finishes its step and still needs its workers.
-    ignore_requests_to_end()
+    ignore_signals()
 
 
 def _as_is(rows: list[AnyRow]) -> list[AnyRow]:

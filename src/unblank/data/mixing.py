@@ -18,7 +18,11 @@ from numpy.typing import NDArray
 
 from unblank.examples import IntArray
 
-__all__ = ["SourceSchedule", "TemperatureSchedule"]
+__all__ = [
+    "SourceSchedule",
+    "TemperatureSchedule",
+    "size_shares",
+]
 
 BLOCK_SIZE = 8192
 """Samples in a block: shares are exact to 1/8192, and no source gets less than that."""

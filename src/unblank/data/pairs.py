@@ -27,7 +27,12 @@ from unblank.plurals import counted
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["PairCorpus", "pair_texts", "prepare_pairs"]
+__all__ = [
+    "PairCorpus",
+    "pair_texts",
+    "parse_pair_source",
+    "prepare_pairs",
+]
 
 _ENDS = 3
 """Tokens around the sides of a pair: `[CLS]` and two ends."""

@@ -26,7 +26,7 @@ def read_parquet(
     Args:
         path: of the file.
         names: the fields that are wanted, whose columns alone are read; none for all.
-        on_read: told how many bytes of the file are read, at the end.
+        on_read: called with the number of bytes that are read, at the end.
 
     Raises:
         ValueError: the file is damaged, lacks a field, or has rows that do not fit into memory.

@@ -42,7 +42,7 @@ def read_records(
             other ending, is a record with the field `text`.
         names: the fields that are wanted, if they are known. A table has no header if all of them
             are numbers: its columns are then 1, 2, ... Of parquet and Arrow no other is read.
-        on_read: told how many bytes of the file are read.
+        on_read: called with the number of bytes that are read.
 
     Raises:
         ValueError: if the file is damaged or a line is not a record; names file and line.

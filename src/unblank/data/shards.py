@@ -22,20 +22,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unblank.atomic_folders import new_folder, remove_folder, remove_leftovers
 from unblank.consoles import TextConsole
 from unblank.data.bulk_encoding import encode_documents
 from unblank.data.file_parts import FilePart, file_parts
 from unblank.data.files import find_files
 from unblank.data.formats import FORMATS, compression_of, format_of
-from unblank.data.known_text import KnownText
 from unblank.data.prepared import CHECKED_BYTES, FORMAT_VERSION, CorpusReport, PreparedCorpus
 from unblank.data.shared_progress import ALONE, Processes, shared_bar
 from unblank.data.sources import TextFiles, TextUnit
+from unblank.data.text_file_cache import TextFileCache
 from unblank.integrity import MANIFEST_NAME, seal
 from unblank.plurals import counted
 from unblank.settings.ranges import check_count
 from unblank.tokenization.encoding import text_encoder
-from unblank.whole_folders import new_folder, remove_folder, remove_leftovers
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -146,7 +146,7 @@ class CorpusCache:
         folder.mkdir(parents=True, exist_ok=True)
         if processes.rank == 0:
             remove_leftovers(folder)
-        self.known = KnownText(folder, verify=verify)
+        self.files = TextFileCache(folder, verify=verify)
 
     def hash_files(self, paths: Iterable[Path]) -> None:
         """Hash those of the files that have changed or are new, each process its share of bytes.
@@ -155,16 +155,16 @@ class CorpusCache:
             OSError: a file cannot be read.
         """
         unique = list(dict.fromkeys(paths))
-        is_unknown = self._by_main(lambda: [not self.known.is_known(path) for path in unique])
+        is_unknown = self._by_main(lambda: [not self.files.has_hash(path) for path in unique])
         new = [path for path, is_new in zip(unique, is_unknown, strict=True) if is_new]
         sizes = [path.stat().st_size for path in new]
         with self._bar("reading", sum(sizes)) as advance:
             for index in share_out(sizes, self._processes.size)[self._processes.rank]:
-                self.known.digest(new[index], advance)
-        for learnt in self._processes.gather(self.known.learnt):
-            self.known.learn(learnt)
+                self.files.digest(new[index], advance)
+        for hashes in self._processes.gather(self.files.new_hashes):
+            self.files.add_hashes(hashes)
         if self._processes.rank == 0:
-            self.known.save()
+            self.files.save()
 
     def prepare(
         self, wanted: Sequence[_Wanted], tokenizer: "PreTrainedTokenizerFast"
@@ -234,7 +234,7 @@ class CorpusCache:
             ending = FORMATS[kind].endings[0] + compression_of(path) if kind else ".txt"
             digest.update(ending.encode())
             whole = path.whole if isinstance(path, FilePart) else path
-            digest.update(bytes.fromhex(self.known.digest(whole)))
+            digest.update(bytes.fromhex(self.files.digest(whole)))
             if isinstance(path, FilePart):
                 digest.update(repr(path.bounds).encode())
         return digest.hexdigest()

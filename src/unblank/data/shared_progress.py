@@ -92,7 +92,7 @@ def _shared_counts(processes: Processes, folder: Path) -> Iterator[Any]:
     path: Path | None = None
     with ExitStack() as stack:
         if processes.rank == 0:
-            # What a killed run leaves is removed by its name (`unblank.whole_folders`).
+            # What a killed run leaves is removed by its name (`unblank.atomic_folders`).
             home = tempfile.mkdtemp(prefix=".progress.unfinished-", dir=folder)
             stack.callback(shutil.rmtree, home, ignore_errors=True)
             path = Path(home) / "counts.bin"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 __all__ = ["find_split"]
 
-SPLIT_NAMES = {
+_SPLIT_NAMES = {
     "train": ("train",),
     "validation": ("validation", "valid", "val", "dev", "sentences"),
     "test": ("test",),
@@ -25,7 +25,7 @@ def find_split(root: Path, pattern: str, split: str) -> tuple[Path, ...]:
         FileNotFoundError: if no file matches; the message names those that are there.
         ValueError: if the spelling fits several files of a data set.
     """
-    for name in (split, *SPLIT_NAMES.get(split, ())):
+    for name in (split, *_SPLIT_NAMES.get(split, ())):
         for more in ("", "_*"):
             stem = pattern.replace("{split}", name + more)
             found = [

@@ -39,7 +39,7 @@ def byte_lines(path: Path, on_read: OnRead | None = None) -> Iterator[bytes]:
 
     Args:
         path: its ending says how it is compressed.
-        on_read: told how far the reading is.
+        on_read: called with the number of bytes that are read.
 
     Raises:
         ValueError: the file is damaged or cut, or a line is longer than `LONGEST`.

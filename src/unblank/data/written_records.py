@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from unblank.extras import optional_package, require_package
-from unblank.integrity import written_whole
+from unblank.integrity import atomic_file
 
 __all__ = ["flattened", "is_table", "require_writable", "write_records"]
 
@@ -74,7 +74,7 @@ def write_records(
     """
     ending = path.suffix.lower()
     if ending == ".jsonl":
-        with written_whole(path) as file:
+        with atomic_file(path) as file:
             for record in records:
                 line = json.dumps(_json_value(record), ensure_ascii=False)
                 file.write(f"{line}\n".encode())
@@ -85,7 +85,7 @@ def write_records(
         _write_parquet(path, columns, records)
         return 0
     num_changed = 0
-    with written_whole(path) as file:
+    with atomic_file(path) as file:
         rows = ([_cell(record.get(name)) for name in columns] for record in records)
         for row in chain([columns], rows):
             if ending == ".csv":
@@ -162,7 +162,7 @@ def _write_parquet(
     while True:
         schema = arrow.schema(list(types.items()))
         try:
-            with written_whole(path) as file, parquet.ParquetWriter(file, schema) as writer:
+            with atomic_file(path) as file, parquet.ParquetWriter(file, schema) as writer:
                 for group in _groups(records):
                     arrays = [_parquet_column(arrow, name, types[name], group) for name in columns]
                     writer.write_table(arrow.table(arrays, schema=schema))

@@ -69,15 +69,15 @@ def split_by_source(
         digest = hashlib.blake2b(source.encode(), digest_size=8).digest()
         is_held_out = int.from_bytes(digest, "big") % one_in == 0
         (held_out if is_held_out else train).extend(texts)
-    runs = [word_runs(text) for text in held_out]
+    runs = [_word_runs(text) for text in held_out]
     watched = set().union(*runs)
-    repeated = set().union(*(watched.intersection(word_runs(text)) for text in train))
+    repeated = set().union(*(watched.intersection(_word_runs(text)) for text in train))
     return train, [
         text for text, own in zip(held_out, runs, strict=True) if repeated.isdisjoint(own)
     ]
 
 
-def word_runs(text: str, length: int = _WORDS_OF_A_COPY) -> set[str]:
+def _word_runs(text: str, length: int = _WORDS_OF_A_COPY) -> set[str]:
     """Return all runs of `length` words of a text, lower-cased; of a shorter one, the text."""
     words = _WORD.findall(text.lower())
     return {

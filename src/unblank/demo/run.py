@@ -23,7 +23,7 @@ from unblank.demo.measure import BlankLoss, blank_losses, most_frequent_word, sh
 from unblank.engine.logging import METRICS_NAME, VALIDATION_NAME, read_json_lines
 from unblank.families.settings import ModelSettings, TokenizerSettings
 from unblank.generation.results import FillResult, Scores
-from unblank.integrity import write_at_once
+from unblank.integrity import write_atomically
 from unblank.objectives.mixture import build_objective
 from unblank.objectives.settings import ObjectiveSettings
 from unblank.pretraining.run import run_pretrain
@@ -40,15 +40,15 @@ from unblank.tokenization.special import special_ids
 
 __all__ = ["DemoReport", "Filled", "Scored", "make_corpus", "measure_demo", "train_demo"]
 
-MAX_LENGTH = 96
-VOCAB_SIZE = 6000
-NUM_MEASURED = 500
-NUM_ANSWERS = 5
-NUM_CANDIDATES = 4
-LONGEST_ANSWER = 12
-MOST_BLANKS = 3
-PHRASE_LENGTHS = (2, 3, 4)
-LEFT_OUT_OF_CURVE = 0.03
+_MAX_LENGTH = 96
+_VOCAB_SIZE = 6000
+_NUM_MEASURED = 500
+_NUM_ANSWERS = 5
+_NUM_CANDIDATES = 4
+_LONGEST_ANSWER = 12
+_MOST_BLANKS = 3
+_PHRASE_LENGTHS = (2, 3, 4)
+_LEFT_OUT_OF_CURVE = 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class DemoReport:
         loss: of held-out blanks, beside that of token frequencies.
         words: held-out paragraphs with a word blanked, all that are measured.
         first: share of them whose most likely answer is the word.
-        among: share of them with the word among the `NUM_ANSWERS` most likely answers.
+        among: share of them with the word among the `_NUM_ANSWERS` most likely answers.
         frequent: the most frequent word of the training text.
         baseline: share that is right if that is always the answer.
         several: paragraphs with several words blanked.
@@ -169,19 +169,19 @@ def measure_demo(folder: Path, corpus: DemoCorpus, *, seed: int, num_shown: int)
     """
     model = load(folder)
     paragraphs = _short_enough(model, corpus.held_out)
-    words = _filled(model, hide_words(paragraphs, NUM_MEASURED, seed), NUM_ANSWERS)
+    words = _filled(model, hide_words(paragraphs, _NUM_MEASURED, seed), _NUM_ANSWERS)
     originals = [one.hidden.originals[0] for one in words]
     answers = [_answers(one.fill) for one in words]
     frequent = most_frequent_word(corpus.train)
     # Other seeds, so that these are not the paragraphs of the single words.
-    several = hide_words(paragraphs, num_shown, seed + 1, num_blanks=MOST_BLANKS)
+    several = hide_words(paragraphs, num_shown, seed + 1, num_blanks=_MOST_BLANKS)
     scored = hide_words(paragraphs, num_shown, seed + 2)
     phrases = [
         text
-        for length in PHRASE_LENGTHS
+        for length in _PHRASE_LENGTHS
         for text in hide_words(
             paragraphs,
-            math.ceil(num_shown / len(PHRASE_LENGTHS)),
+            math.ceil(num_shown / len(_PHRASE_LENGTHS)),
             seed + 2 + length,
             words_in_a_blank=length,
         )
@@ -217,7 +217,7 @@ def loss_curve(folder: Path) -> list[str]:
     last = max((step for curve in curves.values() for step, _ in curve), default=0)
     return text_plot(
         {
-            sign: [point for point in curve if point[0] > last * LEFT_OUT_OF_CURVE]
+            sign: [point for point in curve if point[0] > last * _LEFT_OUT_OF_CURVE]
             for sign, curve in curves.items()
         }
     )
@@ -232,7 +232,7 @@ def _paragraphs_of_files(paths: Sequence[Path]) -> dict[str, list[str]]:
 def _write(path: Path, paragraphs: Sequence[str]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps({"text": paragraph}, ensure_ascii=False) for paragraph in paragraphs]
-    write_at_once(path, "\n".join(lines) + "\n")
+    write_atomically(path, "\n".join(lines) + "\n")
     return path
 
 
@@ -246,11 +246,11 @@ def _run_settings(corpus: DemoCorpus, train: PretrainTrainSettings) -> PretrainS
             hidden_dropout=0.0,
             attention_dropout=0.0,
         ),
-        tokenizer=TokenizerSettings(kind="wordpiece", vocab_size=VOCAB_SIZE),
+        tokenizer=TokenizerSettings(kind="wordpiece", vocab_size=_VOCAB_SIZE),
         data=PretrainDataSettings(
             train=(str(corpus.train_file),),
             validation=(str(corpus.held_out_file),),
-            max_length=MAX_LENGTH,
+            max_length=_MAX_LENGTH,
             row_length=128,
         ),
         # Many short blanks: in so few minutes every scored token counts (docs/log.md).
@@ -272,7 +272,7 @@ def _filled(model: Unblank, hidden: Sequence[HiddenText], num_answers: int = 1) 
     """Fill the blanks: greedily, or by a beam search for several answers."""
     fills = model.fill(
         [one.text for one in hidden],
-        max_tokens=LONGEST_ANSWER,
+        max_tokens=_LONGEST_ANSWER,
         num_beams=num_answers,
         num_return=num_answers,
         num_alternatives=0,
@@ -283,7 +283,7 @@ def _filled(model: Unblank, hidden: Sequence[HiddenText], num_answers: int = 1) 
 
 def _short_enough(model: Unblank, paragraphs: Sequence[str]) -> list[str]:
     """Return the paragraphs that the model has positions for, with the longest answers in them."""
-    longest = MAX_LENGTH - MOST_BLANKS * LONGEST_ANSWER
+    longest = _MAX_LENGTH - _MOST_BLANKS * _LONGEST_ANSWER
     encoded = encode_texts(model.tokenizer, paragraphs)
     return [text for text, ids in zip(paragraphs, encoded, strict=True) if len(ids) <= longest]
 
@@ -302,7 +302,7 @@ def _scored(
     for one in hidden:
         (original,) = one.originals
         drawn = [str(word) for word in rng.permutation(others) if word != original.lower()]
-        candidates = sorted([original, *drawn[: NUM_CANDIDATES - 1]])
+        candidates = sorted([original, *drawn[: _NUM_CANDIDATES - 1]])
         scored.append(Scored(one, model.score(one.text, candidates)))
     return scored
 
@@ -310,14 +310,14 @@ def _scored(
 def _held_out_loss(model: Unblank, train: Sequence[str], held_out: Sequence[str]) -> BlankLoss:
     special = special_ids(model.tokenizer)
     objective = build_objective(
-        ObjectiveSettings(), special, sentence_end_flags(model.tokenizer), MAX_LENGTH
+        ObjectiveSettings(), special, sentence_end_flags(model.tokenizer), _MAX_LENGTH
     )
     sampler = Sampler(
         [TokenLists(encode_texts(model.tokenizer, held_out))],
         objective,
         special,
-        SamplingSettings(max_length=MAX_LENGTH),
+        SamplingSettings(max_length=_MAX_LENGTH),
     )
     ids = np.concatenate([np.asarray(ids) for ids in encode_texts(model.tokenizer, train)])
     counts = np.bincount(ids, minlength=model.model.config.vocab_size)
-    return blank_losses(model, sampler, counts, MAX_LENGTH)
+    return blank_losses(model, sampler, counts, _MAX_LENGTH)

@@ -1,1 +1,1 @@
-"""What a folder holds, told from its files alone: no weights are loaded."""
+"""What a folder holds, read from its files alone: no weights are loaded."""

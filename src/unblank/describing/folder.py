@@ -300,14 +300,23 @@ def _checkpoints(path: Path) -> Description:
 
 
 def _calibrations(path: Path) -> _Facts:
-    """Return what a folder's calibration was learned from, or why it cannot be used."""
+    """Return what a folder's calibration was learned from and keeps, or why it is of no use."""
     try:
         known = calibration_of(path)
     except (ValueError, OSError) as error:
         return {"refused": str(error)}
     assert known is not None
     found = {"fills": known.fills, "candidates": known.candidates, **known.labels}
-    return {name: str(one.source) for name, one in found.items() if one is not None}
+    facts: _Facts = {}
+    for name, one in found.items():
+        if one is not None:
+            kept = "" if one.abstain_below is None else f"; abstains below {one.abstain_below:.3g}"
+            facts[name] = f"{one.source}{kept}"
+    for name, labels in known.labels.items():
+        if labels.thresholds:
+            each = [f"{label} {least:.3g}" for label, least in labels.thresholds.items()]
+            facts[f"{name}, thresholds"] = ", ".join(each)
+    return facts
 
 
 def _run_facts(state: RunState) -> _Facts:

@@ -96,7 +96,7 @@ def length_counts(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str]) ->
     spelt = token_bytes(tokenizer)
     unknown = special_ids(tokenizer).unk
     partial = {number for number, piece in enumerate(spelt) if _is_partial(piece)} | {unknown}
-    encoded = encode_texts(tokenizer, texts, tells_unknown=False)
+    encoded = encode_texts(tokenizer, texts, warn_on_unknown=False)
     words = [word for text in texts for word in text.split()]
     normalizer = tokenizer.backend_tokenizer.normalizer
     return LengthCounts(
@@ -139,7 +139,7 @@ def describe_languages(
             "the languages have different numbers of parallel sentences: give as many in each"
         )
     lengths = {
-        code: [len(ids) for ids in encode_texts(tokenizer, sentences, tells_unknown=False)]
+        code: [len(ids) for ids in encode_texts(tokenizer, sentences, warn_on_unknown=False)]
         for code, sentences in aligned.items()
     }
     rows = []

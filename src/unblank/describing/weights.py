@@ -1,4 +1,4 @@
-"""Parameters by part, told from the headers of a folder's weights."""
+"""Parameters by part, read from the headers of a folder's weights."""
 
 import re
 from collections import Counter

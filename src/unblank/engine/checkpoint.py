@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from unblank.atomic_folders import new_folder, remove_folder, remove_leftovers
 from unblank.integrity import MANIFEST_NAME, FileFacts, facts_of_files, seal
-from unblank.whole_folders import new_folder, remove_folder, remove_leftovers
 
 __all__ = [
     "CheckpointError",
@@ -34,7 +34,7 @@ class CheckpointError(RuntimeError):
     """A checkpoint that could not be written or read; the message says which, why, what to do."""
 
 
-def checkpoint_step(folder: Path) -> int | None:
+def _checkpoint_step(folder: Path) -> int | None:
     """Return the step in the name of a finished checkpoint folder, or None for other names."""
     match = _FOLDER.fullmatch(folder.name)
     return int(match.group(1)) if match else None
@@ -44,7 +44,7 @@ def list_checkpoints(root: Path) -> list[Path]:
     """Return the finished checkpoint folders under `root`, latest first."""
     if not root.is_dir():
         return []
-    steps = {folder: checkpoint_step(folder) for folder in root.iterdir()}
+    steps = {folder: _checkpoint_step(folder) for folder in root.iterdir()}
     found = [(step, folder) for folder, step in steps.items() if step is not None]
     return [folder for _, folder in sorted(found, reverse=True)]
 
@@ -96,7 +96,7 @@ def write_checkpoint(root: Path, step: int, write_files: Callable[[Path], None])
 def remove_old_checkpoints(root: Path, keep: int, kept_step: int | None = None) -> None:
     """Delete all but the latest `keep` checkpoints under `root`, and that of `kept_step`."""
     for folder in list_checkpoints(root)[keep:]:
-        if checkpoint_step(folder) != kept_step:
+        if _checkpoint_step(folder) != kept_step:
             remove_folder(folder)
 
 

@@ -24,7 +24,7 @@ from unblank.integrity import find_damage
 
 __all__ = ["finish_run"]
 
-Candidates = dict[str, dict[str, Any]]
+_Candidates = dict[str, dict[str, Any]]
 """Name of the weights that may become the model -> their `steps` and `scores`."""
 
 
@@ -81,7 +81,7 @@ def _predictions(output_dir: Path, results: Mapping[str, Any]) -> Path:
 
 def _candidates(
     trainer: Trainer, validation: Validation, selection: Selection, is_training: bool
-) -> Candidates:
+) -> _Candidates:
     """Return all weights that may become the model, an average measured."""
     history = validation.history
     if not is_training:
@@ -113,7 +113,7 @@ def _measured(trainer: Trainer, validation: Validation, name: str) -> dict[str, 
     return evaluation.scores
 
 
-def _choose(final: str, selection: Selection, candidates: Candidates) -> str:
+def _choose(final: str, selection: Selection, candidates: _Candidates) -> str:
     """Return the name of the weights that become the model."""
     if final != "better":
         return final if final in candidates else "best"
@@ -129,7 +129,7 @@ def _choose(final: str, selection: Selection, candidates: Candidates) -> str:
     return chosen
 
 
-def _load(candidates: Candidates, chosen: str, trainer: Trainer, validation: Validation) -> None:
+def _load(candidates: _Candidates, chosen: str, trainer: Trainer, validation: Validation) -> None:
     """Put the chosen weights into the model."""
     if chosen == "ema":
         assert trainer.average is not None
@@ -157,7 +157,7 @@ def _results(
     results: Mapping[str, Any],
     trainer: Trainer,
     selection: Selection,
-    candidates: Candidates,
+    candidates: _Candidates,
     chosen: str,
 ) -> dict[str, Any]:
     return {

@@ -6,17 +6,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from unblank.atomic_folders import put_into_folder
 from unblank.installed import installed_versions
 from unblank.integrity import (
     CALIBRATION_NAME,
     PROVENANCE_NAME,
     facts_of_files,
     seal,
-    write_at_once,
+    write_atomically,
 )
 from unblank.model_card import write_card
 from unblank.version import __version__
-from unblank.whole_folders import put_into_folder
 
 __all__ = ["origin", "published_model"]
 
@@ -50,5 +50,5 @@ def published_model(output_dir: Path, provenance: Mapping[str, Any]) -> Iterator
         # Of the weights that lay here before; the new provenance follows the new weights.
         for name in (PROVENANCE_NAME, CALIBRATION_NAME):
             (output_dir / name).unlink(missing_ok=True)
-    write_at_once(output_dir / PROVENANCE_NAME, seal({**provenance, "files": facts}))
+    write_atomically(output_dir / PROVENANCE_NAME, seal({**provenance, "files": facts}))
     write_card(output_dir, provenance)

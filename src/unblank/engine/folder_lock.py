@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from unblank.whole_folders import used_folder
+from unblank.atomic_folders import used_folder
 
 __all__ = ["LOCK_NAME", "lock_folder"]
 

@@ -59,7 +59,7 @@ def held_out_losses(
         precision: of the forward passes.
 
     Raises:
-        BrokenOff: the end of the run was asked for.
+        MeasurementInterrupted: the end of the run was asked for.
     """
     names = list(unit.weights)
     found: list[float] = []

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from unblank.engine.parallel import BrokenOff
+from unblank.engine.parallel import MeasurementInterrupted
 from unblank.engine.recording import Recorder
 from unblank.engine.saving import Saver
 from unblank.engine.trainer import Trainer
@@ -94,7 +94,7 @@ class RunHooks:
                 self.validation.validate(trainer)
             if periods.is_due(step, periods.fill):
                 self._fill(trainer)
-        except BrokenOff:
+        except MeasurementInterrupted:
             is_validated, is_broken_off = False, True
         # What the selection keeps must not be ahead of the checkpoint that a resume starts from.
         is_selected = is_validated and self.validation.selection is not None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from unblank.engine.logging import VALIDATION_NAME, read_json_lines
 from unblank.figures import new_figure
-from unblank.integrity import write_at_once
+from unblank.integrity import write_atomically
 
 __all__ = ["LANGUAGE_SCORE", "draw_language_losses"]
 
@@ -50,5 +50,5 @@ def draw_language_losses(output_dir: Path) -> Path | None:
     path = output_dir / "languages.png"
     picture = BytesIO()
     figure.savefig(picture, dpi=110)
-    write_at_once(path, picture.getvalue())
+    write_atomically(path, picture.getvalue())
     return path

@@ -23,7 +23,7 @@ from rich.table import Table
 
 from unblank.consoles import TextConsole
 from unblank.disk_errors import writes_to
-from unblank.integrity import write_at_once
+from unblank.integrity import write_atomically
 
 __all__ = [
     "FILLS_NAME",
@@ -71,7 +71,7 @@ def drop_lines_after(path: Path, step: int) -> None:
     if not path.is_file():
         return
     kept = [line for line in read_json_lines(path) if line["step"] <= step]
-    write_at_once(path, "".join(map(_as_line, kept)))
+    write_atomically(path, "".join(map(_as_line, kept)))
 
 
 def _read_line(line: bytes, place: str) -> dict[str, Any]:

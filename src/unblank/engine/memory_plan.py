@@ -26,9 +26,9 @@ __all__ = [
     "plan_memory",
 ]
 
-LIBRARIES = 0.42 * 2**30
+_LIBRARIES = 0.42 * 2**30
 """Memory of Python, torch and transformers with their kernels, in bytes (Linux, CPU)."""
-ACTIVATIONS_OF_A_LAYER = 34
+_ACTIVATIONS_OF_A_LAYER = 34
 """Numbers of the layer's width that are kept for each position: inputs of each product, LayerNorm,
 GELU and dropout."""
 _CHUNKS = 3
@@ -169,7 +169,7 @@ def plan_memory(sizes: MemorySizes, layout: ProcessLayout, *, on_cpu: bool) -> d
         # The blocks in which gradients are exchanged are laid out again after the first step.
         gradients *= 2
         gradients_text = " + 4 P"
-    size, of_a_layer = sizes.activation_bytes, ACTIVATIONS_OF_A_LAYER
+    size, of_a_layer = sizes.activation_bytes, _ACTIVATIONS_OF_A_LAYER
     # Recomputed, each layer keeps its input, and one of them the rest.
     passed = sizes.layers * sizes.passes
     kept = passed + of_a_layer if sizes.recomputes else passed * of_a_layer
@@ -194,16 +194,14 @@ def plan_memory(sizes: MemorySizes, layout: ProcessLayout, *, on_cpu: bool) -> d
 
 
 def _on_cpu(sizes: MemorySizes, shards: int) -> dict[str, Need]:
-    needs = {"libraries": Need("measured", LIBRARIES)}
+    needs = {"libraries": Need("measured", _LIBRARIES)}
     if shards > 1:
         # Freed after the layer, but between smaller blocks, where the C library keeps it.
         needs["kept by malloc"] = Need("4 (F - R)", 4.0 * (sizes.all - sizes.root))
         # Written from a copy, as the run goes on meanwhile; what lies beside a model is gathered.
         moments = "8 P - 4 M" if sizes.matrices else "8 P"
         parts = f"{moments}{' + 4 P' if sizes.has_average else ''}"
-        formula = (
-            f"(4 F + {parts}) / {shards}" if sizes.saves_all else f"4 P + ({parts}) / {shards}"
-        )
+        formula = f"(4 F + {parts})" if sizes.saves_all else f"4 P + ({parts})"
         whole = 0.0 if sizes.saves_all else 4.0 * sizes.trained
         num_bytes = whole + (checkpoint_bytes(sizes) - whole) / shards
         needs["checkpoint"] = Need(f"{formula} / {shards}", num_bytes)

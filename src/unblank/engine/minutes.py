@@ -20,9 +20,9 @@ __all__ = ["fit_steps", "with_recorded_steps", "with_steps"]
 
 WARM_UP, FEWEST_TIMED = 2, 2
 """Steps that are not timed, as the first ones are slow, and the fewest that are."""
-TIMED_SHARE = 0.02
+_TIMED_SHARE = 0.02
 """Share of the time that goes into timing, if so few steps take less."""
-MOST_TIMED_SECONDS = 60.0
+_MOST_TIMED_SECONDS = 60.0
 """However long the run is, as more does not tell more."""
 KEPT_BACK = 0.05
 """Share of the time that is left for validations, checkpoints and the end."""
@@ -110,7 +110,7 @@ def fit_steps(trainer: Trainer, minutes: float, spent: float) -> FittedSteps:
         trainer,
         warm_up=WARM_UP,
         num_timed=FEWEST_TIMED,
-        seconds=min(whole * TIMED_SHARE, MOST_TIMED_SECONDS),
+        seconds=min(whole * _TIMED_SHARE, _MOST_TIMED_SECONDS),
         most_seconds=whole - spent,
     )
     timed = times[WARM_UP:] or times[-1:]

@@ -16,7 +16,7 @@ from unblank.engine.settings import OptimSettings
 __all__ = ["build_optimizers", "layer_matrices"]
 
 
-def parameter_groups(
+def _parameter_groups(
     parameters: list[nn.Parameter], weight_decay: float
 ) -> list[dict[str, object]]:
     """Return parameters in two groups: decayed matrices, and the rest.
@@ -94,7 +94,7 @@ def _adamw(
     parameters: list[nn.Parameter], settings: OptimSettings, learning_rate: float
 ) -> torch.optim.AdamW:
     return torch.optim.AdamW(
-        parameter_groups(parameters, settings.weight_decay),
+        _parameter_groups(parameters, settings.weight_decay),
         lr=learning_rate,
         betas=settings.betas,
         eps=settings.eps,

@@ -18,15 +18,21 @@ from torch import nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule
 
-from unblank.engine.lost_processes import signs_of_life
-from unblank.engine.meeting import meet
+from unblank.engine.heartbeats import heartbeats
 from unblank.engine.precision import choose_device
+from unblank.engine.rendezvous import rendezvous
 from unblank.engine.units import UnitModule
-from unblank.interruption import Interrupted, break_off, is_finishing
+from unblank.interruption import Interrupted, allow_signals, are_signals_deferred
 from unblank.plurals import counted
 from unblank.process import end_with_the_parent
 
-__all__ = ["BrokenOff", "World", "join_world", "require_equal_shares", "share_model"]
+__all__ = [
+    "MeasurementInterrupted",
+    "World",
+    "join_world",
+    "require_equal_shares",
+    "share_model",
+]
 
 # Preparing a large corpus keeps the other processes waiting at a barrier.
 _PATIENCE = timedelta(hours=12)
@@ -35,7 +41,7 @@ _PATIENCE = timedelta(hours=12)
 _Result = TypeVar("_Result")
 
 
-class BrokenOff(Exception):
+class MeasurementInterrupted(Exception):
     """A measurement was given up, as the end of the run was asked for."""
 
 
@@ -86,18 +92,18 @@ class World:
             model: that it calls; while one that is sharded computes, a signal is only noted.
 
         Raises:
-            BrokenOff: in every process, if one was asked to end.
+            MeasurementInterrupted: in every process, if one was asked to end.
         """
         broken_off, result = 0.0, None
         try:
-            with break_off(is_possible=not isinstance(model, FSDPModule)):
+            with allow_signals(is_possible=not isinstance(model, FSDPModule)):
                 result = work()
         except Interrupted:
-            if not is_finishing():
+            if not are_signals_deferred():
                 raise
             broken_off = 1.0
         if any(self.sum([broken_off])):
-            raise BrokenOff
+            raise MeasurementInterrupted
         return cast("_Result", result)
 
     def gather(self, value: Any) -> list[Any]:
@@ -145,7 +151,7 @@ def join_world(device_setting: str, lost_after: float = 300.0) -> Iterator[World
         yield World(0, 1, device)
         return
     backend = "nccl" if device.type == "cuda" else "gloo"
-    store = meet(rank, size, _PATIENCE)
+    store = rendezvous(rank, size, _PATIENCE)
     dist.init_process_group(
         backend,
         timeout=_PATIENCE,
@@ -157,7 +163,7 @@ def join_world(device_setting: str, lost_after: float = 300.0) -> Iterator[World
     statuses: list[int] = []
     atexit.register(_skip_teardown, statuses)
     try:
-        with signs_of_life(rank, size, lost_after, store):
+        with heartbeats(rank, size, lost_after, store):
             yield World(rank, size, device)
         statuses.append(0)
     except Interrupted as interrupted:

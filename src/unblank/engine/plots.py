@@ -11,7 +11,7 @@ from typing import Any
 
 from unblank.engine.logging import METRICS_NAME, VALIDATION_NAME, read_json_lines
 from unblank.figures import new_figure
-from unblank.integrity import write_at_once
+from unblank.integrity import write_atomically
 
 __all__ = ["draw_losses"]
 
@@ -23,8 +23,8 @@ _OF_A_RUN = frozenset(
 )
 """Names in a line of metrics that every run has; what else there is, is a loss or a share."""
 
-Lines = Sequence[Mapping[str, Any]]
-Curve = tuple[str, str, Lines]
+_Lines = Sequence[Mapping[str, Any]]
+_Curve = tuple[str, str, _Lines]
 """What the legend says, the name in the lines, and the lines."""
 
 
@@ -55,14 +55,14 @@ def draw_losses(output_dir: Path) -> Path | None:
     path = output_dir / "loss.png"
     picture = BytesIO()
     figure.savefig(picture, dpi=120)
-    write_at_once(path, picture.getvalue())
+    write_atomically(path, picture.getvalue())
     return path
 
 
-def _panels(training: Lines, held_out: Lines) -> dict[str, list[Curve]]:
+def _panels(training: _Lines, held_out: _Lines) -> dict[str, list[_Curve]]:
     """Return the label of each panel -> its curves, each with a point at least."""
     measured, learned = _names(held_out), _names(training)
-    parts: list[Curve] = [
+    parts: list[_Curve] = [
         (f"{legend} {name.removeprefix('loss_').replace('_', ' ')}", name, lines)
         for legend, names, lines in (
             ("training", learned, training),
@@ -71,18 +71,18 @@ def _panels(training: Lines, held_out: Lines) -> dict[str, list[Curve]]:
         for name in names
         if name.startswith("loss_")
     ]
-    shares: list[Curve] = [
+    shares: list[_Curve] = [
         (name.replace("_", " "), name, training)
         for name in learned
         if name not in _OF_A_RUN and not name.startswith("loss_")
     ]
-    whole: list[Curve] = [("training", "loss", training)]
+    whole: list[_Curve] = [("training", "loss", training)]
     legends = {"loss": "held-out", "ema_loss": "held-out, moving average"}
     whole += [(legend, name, held_out) for name, legend in legends.items() if name in measured]
     panels = {"loss per scored token (nats)": whole, "parts of the loss": parts, "shares": shares}
     return {label: curves for label, curves in panels.items() if curves}
 
 
-def _names(lines: Lines) -> list[str]:
+def _names(lines: _Lines) -> list[str]:
     """Return the names that have a number in some line, in their order."""
     return list(dict.fromkeys(key for line in lines for key in line if line[key] is not None))

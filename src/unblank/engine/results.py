@@ -12,7 +12,7 @@ from unblank.integrity import (
     file_facts,
     read_record,
     seal,
-    write_at_once,
+    write_atomically,
 )
 
 __all__ = ["RESULTS_NAME", "chosen_predictions", "read_results", "write_results"]
@@ -36,7 +36,7 @@ def write_results(
     if predictions is not None and predictions.is_file():
         name = predictions.relative_to(folder).as_posix()
         facts[_PREDICTIONS] = {"name": name, **file_facts(predictions)}
-    write_at_once(folder / RESULTS_NAME, seal({**results, **facts}))
+    write_atomically(folder / RESULTS_NAME, seal({**results, **facts}))
 
 
 def read_results(folder: Path) -> dict[str, Any]:

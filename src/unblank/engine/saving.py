@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from unblank.atomic_folders import new_folder
 from unblank.engine.checkpoint import remove_old_checkpoints, write_checkpoint
 from unblank.engine.language_plots import draw_language_losses
 from unblank.engine.model_files import whole_trained_weights, write_run_model
@@ -34,15 +35,14 @@ from unblank.integrity import (
     PROVENANCE_NAME,
     facts_of_files,
     seal,
-    write_at_once,
+    write_atomically,
 )
 from unblank.models.finite import nonfinite_name
 from unblank.untrusted.sharded_weights import CheckpointPart
-from unblank.whole_folders import new_folder
 
 __all__ = ["Saver", "require_finite_state"]
 
-BEST_NAME = "best"
+_BEST_NAME = "best"
 """Folder of the best model so far, which can be opened while the run continues."""
 
 
@@ -147,13 +147,13 @@ class Saver:
         Raises:
             CheckpointError: it could not be written.
         """
-        new = new_folder(self.output_dir / BEST_NAME, replace=True)
+        new = new_folder(self.output_dir / _BEST_NAME, replace=True)
         with folder_for_all(world, new) as folder:
             self.write_model(folder, world, to_continue=True)
             world.wait()
             if world.is_main:
                 facts = seal({"files": facts_of_files(folder)})
-                write_at_once(folder / PROVENANCE_NAME, facts)
+                write_atomically(folder / PROVENANCE_NAME, facts)
 
     def _record(self, trainer: Trainer, owes_validation: bool) -> str:
         """Return the text of `trainer.json`."""

@@ -143,9 +143,9 @@ class ShardedSaving:
         """Wait for this process's files, tell the main one of them, and let it go on."""
         with opened:
             writing.result()
-            told: list[Any] = [None] * self._world.size
-            dist.all_gather_object(told, writer.facts, group=self._group)
-            for one in told:
+            of_all: list[Any] = [None] * self._world.size
+            dist.all_gather_object(of_all, writer.facts, group=self._group)
+            for one in of_all:
                 facts.update({f"{SHARDED_NAME}/{name}": of_file for name, of_file in one.items()})
         if self._world.is_main:
             when_complete()

@@ -4,7 +4,7 @@ They go by name, and are what this process holds of them: all values, or its sha
 written is taken from there as it is; what is read goes where the tensors are.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -29,6 +29,7 @@ from unblank.untrusted.sharded_weights import (
 from unblank.untrusted.weight_files import opened_weights
 
 __all__ = [
+    "LARGEST_FILE",
     "State",
     "fill_from",
     "load_optimizers",
@@ -43,12 +44,12 @@ __all__ = [
     "whole",
 ]
 
-OPTIMIZER_NAME = "optimizer.safetensors"
+_OPTIMIZER_NAME = "optimizer.safetensors"
 AVERAGE_NAME = "average.safetensors"
 """File of a checkpoint with the moving average."""
 _FILES: dict[CheckpointPart, str] = {
     "weights": "model*.safetensors",
-    "moments": OPTIMIZER_NAME,
+    "moments": _OPTIMIZER_NAME,
     "average": AVERAGE_NAME,
 }
 
@@ -57,9 +58,6 @@ State = dict[str, Tensor]
 
 LARGEST_FILE = "5GB"
 """Above it, weights are divided into several files, as transformers' own are."""
-
-ModelWriter = Callable[[Path, PreTrainedModel, State, PreTrainedTokenizerBase], None]
-"""(empty folder, model, its weights, its tokenizer) -> files that transformers opens."""
 
 
 def named_weights(model: PreTrainedModel) -> State:

@@ -1,4 +1,4 @@
-"""Checkpoints that no number of steps plans: when a signal asks for the end, and by the clock.
+"""Checkpoints outside of the schedule: when a signal asks for the end, and by the clock.
 
 All processes of a run take part in each of them, so they agree after every step.
 """

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from unblank.atomic_folders import remove_folder
 from unblank.engine.checkpoint import list_checkpoints, new_checkpoint
 from unblank.engine.model_files import write_weight_files
 from unblank.engine.recording import Recorder
@@ -14,7 +15,6 @@ from unblank.engine.shared_folders import folder_for_all
 from unblank.engine.state import trained_weights
 from unblank.engine.trainer import Trainer
 from unblank.engine.training import Evaluation, Training
-from unblank.whole_folders import remove_folder
 
 __all__ = ["SNAPSHOTS_NAME", "Validation", "prediction_name", "scores_of_line"]
 
@@ -46,7 +46,7 @@ class Validation:
         """Return the scores of the model as it is.
 
         Raises:
-            BrokenOff: the end of the run was asked for.
+            MeasurementInterrupted: the end of the run was asked for.
         """
         trainer.module.eval()
         try:
@@ -58,7 +58,7 @@ class Validation:
         """Measure the model of this step, write its scores, keep its weights if they count.
 
         Raises:
-            BrokenOff: the end of the run was asked for; nothing is written.
+            MeasurementInterrupted: the end of the run was asked for; nothing is written.
         """
         step, selection = trainer.progress.step, self.selection
         evaluation = self.measure(trainer)
@@ -68,7 +68,7 @@ class Validation:
         line |= evaluation.scores
         if trainer.average is not None:
             with trainer.average.in_place():
-                line |= averaged_scores(self.measure(trainer))
+                line |= _averaged_scores(self.measure(trainer))
         self.history.append(line)
         is_best = selection is not None and selection.best_step(self.history) == step
         if trainer.world.is_main:
@@ -121,7 +121,7 @@ class Validation:
             self.saver.replace_best(world)
 
 
-def averaged_scores(evaluation: Evaluation) -> dict[str, float]:
+def _averaged_scores(evaluation: Evaluation) -> dict[str, float]:
     """Return the scores of the moving average by the names that they have in a line."""
     return {f"{_OF_AVERAGE}{name}": value for name, value in evaluation.scores.items()}
 

@@ -83,7 +83,7 @@ def _in_languages(
     if "{lang}" in part.files:
         return in_languages(paths, part.files, wanted)
     if wanted and part.language not in {find_language(code).code for code in wanted}:
-        session.say(f"left out {name}: it is in {part.language or 'a language that is not told'}")
+        session.say(f"left out {name}: it is in {part.language or 'an unknown language'}")
         return []
     return [LanguageFile(path, part.language) for path in paths]
 

@@ -26,7 +26,7 @@ from unblank.tokenization.special import BLANK_TOKENS, MASK_TOKEN
 
 __all__ = ["blank_words", "run_infilling"]
 
-FILLED_AT_ONCE = 8
+_FILLED_AT_ONCE = 8
 """Batches between two updates of the progress bar."""
 
 
@@ -145,7 +145,7 @@ def _fill(
     # Texts of similar length are decoded together, as they need the least padding.
     by_length = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     results: dict[int, FillResult] = {}
-    step = options.batch_size * FILLED_AT_ONCE
+    step = options.batch_size * _FILLED_AT_ONCE
     with session.bar(name, len(texts)) as advance:
         for start in range(0, len(by_length), step):
             indices = by_length[start : start + step]

@@ -7,10 +7,10 @@ from pathlib import Path
 from unblank.data.language_files import LanguageFile
 from unblank.languages import find_language
 
-__all__ = ["NoSuchLanguage", "in_languages"]
+__all__ = ["UnknownLanguageError", "in_languages"]
 
 
-class NoSuchLanguage(ValueError):
+class UnknownLanguageError(ValueError):
     """No file is in a language that is wanted."""
 
 
@@ -25,7 +25,7 @@ def in_languages(
         wanted: codes of the languages to keep; none keeps all.
 
     Raises:
-        NoSuchLanguage: no file is in a language that is wanted.
+        UnknownLanguageError: no file is in a language that is wanted.
         ValueError: a name has a code of no language.
 
     Example:
@@ -45,7 +45,7 @@ def in_languages(
         if not codes or language in codes:
             found.append(LanguageFile(path, language))
     if not found:
-        raise NoSuchLanguage(
+        raise UnknownLanguageError(
             f"no file of {pattern} is in {', '.join(sorted(codes))}: there are "
             f"{', '.join(path.name for path in paths)}"
         )

@@ -24,10 +24,10 @@ _MOST_WITH_ERRORS = 3
 def scores_table(title: str, scores: Sequence[Score]) -> Table:
     """Return the scores as a table, of several languages with a row for each."""
     has_languages = len({score.language for score in scores}) > 1
-    return (languages_table if has_languages else results_table)(title, scores)
+    return (_languages_table if has_languages else results_table)(title, scores)
 
 
-def languages_table(title: str, scores: Sequence[Score]) -> Table:
+def _languages_table(title: str, scores: Sequence[Score]) -> Table:
     """Return the scores as a table: rows for languages and means, columns for metrics.
 
     Args:

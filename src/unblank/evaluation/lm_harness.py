@@ -38,12 +38,15 @@ from unblank.plurals import counted
 from unblank.tokenization.encoding import encode_between_blanks, encode_texts
 from unblank.tokenization.special import special_ids
 
-__all__ = ["run_lm_eval"]
+__all__ = [
+    "FolderLM",
+    "run_lm_eval",
+]
 
 _BATCH_POSITIONS = 4096
 """Number of positions scored at once."""
 
-DEFAULT_GENERATED = 256
+_DEFAULT_GENERATED = 256
 """Most tokens of an answer, unless the task sets a number."""
 
 _DEFAULT_DEVICE = "cuda:0"
@@ -299,7 +302,7 @@ def _generation_options(settings: dict[str, Any], longest: int) -> GenerationOpt
     if unknown:
         raise ValueError(f"generation_kwargs has {unknown}: allowed are until, {', '.join(known)}")
     options = {known[name]: value for name, value in settings.items()}
-    options["max_tokens"] = min(int(options.get("max_tokens", DEFAULT_GENERATED)), longest)
+    options["max_tokens"] = min(int(options.get("max_tokens", _DEFAULT_GENERATED)), longest)
     if not options.get("do_sample") or not options.get("temperature"):
         for name in ("do_sample", "temperature", "top_k", "top_p"):
             options.pop(name, None)  # lm-eval writes temperature 0 for greedy

@@ -16,8 +16,8 @@ from unblank.data.files import find_files
 from unblank.evaluation.options import PairsOptions
 from unblank.evaluation.pair_files import MinimalPair, read_pairs
 from unblank.evaluation.results import Score, SuiteResult
-from unblank.evaluation.sentence_layouts import Sentence, SentenceWay
-from unblank.evaluation.sentence_scores import SentenceScorer, choose_ways, encode_sentences
+from unblank.evaluation.sentence_layouts import Sentence, SentenceScoring
+from unblank.evaluation.sentence_scores import SentenceScorer, choose_scorings, encode_sentences
 from unblank.evaluation.session import Session
 from unblank.evaluation.suites import PairSet
 from unblank.evaluation.token_frequencies import TokenFrequencies, find_frequencies
@@ -42,16 +42,16 @@ def run_minimal_pairs(
     """Yield the accuracies on each set, for each way to score a sentence.
 
     Raises:
-        ValueError: a file, a pair or a way that does not fit; the message names it.
+        ValueError: a file, a pair or a scoring that does not fit; the message names it.
         FileNotFoundError: data that is not there.
     """
-    ways = choose_ways(session, session.options.by)
+    scorings = choose_scorings(session, session.options.by)
     frequencies = find_frequencies(session)
     for name, part, files in _parts(session, sets):
         pairs, sentences = _encode(session, read_pairs(part, files, session.options.limit))
         _tell_equal(session, name, pairs, sentences)
-        for way in ways:
-            yield _measure(session, name, way, pairs, sentences, frequencies)
+        for scoring in scorings:
+            yield _measure(session, name, scoring, pairs, sentences, frequencies)
 
 
 def _parts(
@@ -116,27 +116,27 @@ def _tell_equal(
 def _measure(
     session: Session[PairsOptions],
     name: str,
-    way: SentenceWay,
+    scoring: SentenceScoring,
     pairs: Sequence[MinimalPair],
     sentences: Sequence[Sentence],
     frequencies: TokenFrequencies | None,
 ) -> SuiteResult:
     started = time.perf_counter()
-    scorer = SentenceScorer.of(session, way, session.options.blank)
-    with session.bar(f"{name} ({way})", len(sentences)) as advance:
+    scorer = SentenceScorer.of(session, scoring, session.options.blank)
+    with session.bar(f"{name} ({scoring})", len(sentences)) as advance:
         found = scorer(sentences, advance)
     points = {ACCURACY: _points(found)}
     if frequencies is not None:
         points[BASELINE] = _points([frequencies.score(sentence) for sentence in sentences])
     seconds = time.perf_counter() - started
     rows = [
-        _row(f"{title} ({way})", metric, [(pairs[i], values[i]) for i in chosen], way, seconds)
-        for title, chosen in _groups(name, pairs).items()
+        _row(f"{title} ({scoring})", metric, [(pairs[i], values[i]) for i in ids], scoring, seconds)
+        for title, ids in _groups(name, pairs).items()
         for metric, values in points.items()
     ]
     lines: list[dict[str, Any]] = [
         {
-            "task": f"{pair.group or name} ({way})",
+            "task": f"{pair.group or name} ({scoring})",
             "place": pair.place,
             "paradigm": pair.paradigm,
             "good": pair.good,
@@ -172,7 +172,7 @@ def _row(
     task: str,
     metric: str,
     judged: Sequence[tuple[MinimalPair, float]],
-    way: SentenceWay,
+    scoring: SentenceScoring,
     seconds: float,
 ) -> Score:
     """Return the mean over paradigms of the mean over pairs."""
@@ -189,7 +189,7 @@ def _row(
         standard_error=hypot(*known) / len(known) if len(known) == len(errors) else None,
         seconds=seconds,
         details={
-            "way": way,
+            "way": scoring,
             "ties": sum(points == 50 for _, points in judged),
             "paradigms": {name or group: fmean(p) for (group, name), p in paradigms.items()},
         },

@@ -1,4 +1,4 @@
-"""What each suite of measurements can be told: a dataclass a kind. Standard library alone.
+"""The options of each suite of measurements: a dataclass a kind. Standard library alone.
 
 A setting that does not apply to a suite is not a field of its options, so nobody can give it in
 vain. Every field's docstring is its help text.

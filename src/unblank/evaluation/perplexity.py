@@ -25,7 +25,7 @@ from unblank.tokenization.special import BLANK_TOKENS, GMASK_TOKEN
 
 __all__ = ["choose_window", "run_perplexity"]
 
-DEFAULT_WINDOW = 512
+_DEFAULT_WINDOW = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def choose_window(window: int | None, stride: int | None, max_positions: int) ->
         ValueError: if the model has too few positions.
     """
     if window is None:
-        window = min(DEFAULT_WINDOW, max_positions)
+        window = min(_DEFAULT_WINDOW, max_positions)
     if window > max_positions:
         raise ValueError(
             f"window is {window}, but the model has only {max_positions} positions for text: give "

@@ -14,11 +14,12 @@ from typing import Any
 
 from unblank.adapters.record import AdapterRecord, has_adapter
 from unblank.api import Unblank, load
+from unblank.atomic_folders import used_folder
 from unblank.consoles import TextConsole
 from unblank.engine.parallel import World
 from unblank.engine.replicas import is_main_process, join_replicas
+from unblank.evaluation.batch_cache import BatchCache
 from unblank.evaluation.heat_maps import direction_maps, draw_heat_maps, language_maps
-from unblank.evaluation.kept_batches import KeptBatches
 from unblank.evaluation.language_tables import languages_csv, languages_markdown
 from unblank.evaluation.measuring import measure
 from unblank.evaluation.options import (
@@ -41,12 +42,12 @@ from unblank.evaluation.suites import (
     WritingSuite,
 )
 from unblank.evaluation.written_answers import OFF_TARGET
-from unblank.extras import install_command, require_package
+from unblank.extras import picture_note, require_package
 from unblank.families.loading import load_folder
 from unblank.families.table import family_of_model
 from unblank.finetuning.labels.tuned import has_label_head, open_tuned
 from unblank.installed import installed_versions
-from unblank.integrity import file_facts, write_at_once
+from unblank.integrity import file_facts, write_atomically
 from unblank.metrics.bleu_tokenizers import require_bleu_tokenizer
 from unblank.metrics.packages import require_metric_packages
 from unblank.models.half_weights import answering_model, weights_dtype
@@ -55,7 +56,6 @@ from unblank.prompting import load_task
 from unblank.shared_batches import sharing_batches
 from unblank.untrusted.json_text import read_json_object
 from unblank.version import __version__
-from unblank.whole_folders import used_folder
 
 __all__ = ["evaluate", "require_suite_packages"]
 
@@ -94,23 +94,23 @@ def evaluate(options: EvaluationOptions) -> tuple[list[Score], Path]:
         files = world.gather(_weights(Path(options.model)) if world.is_main else {})[0]
         with (
             used_folder(path.parent) if world.is_main else nullcontext(),
-            _kept_batches(session, path, files, world) as kept,
-            sharing_batches(world.rank, world.size, world.gather, kept.get),
+            _batch_cache(session, path, files, world) as cache,
+            sharing_batches(world.rank, world.size, world.gather, cache.get),
         ):
             results = _measured_parts(session, suite, path if world.is_main else None, files)
     scores = [score for result in results for score in result.scores]
     if is_main_process() and len({score.language for score in scores}) > 1:
-        write_at_once(path.with_suffix(".csv"), languages_csv(scores))
-        write_at_once(path.with_suffix(".md"), languages_markdown(scores))
+        write_atomically(path.with_suffix(".csv"), languages_csv(scores))
+        write_atomically(path.with_suffix(".md"), languages_markdown(scores))
     if is_main_process():
         _draw(session, suite, scores, path.with_suffix(".png"))
     return scores, path
 
 
 @contextmanager
-def _kept_batches(
+def _batch_cache(
     session: Session[EvaluationOptions], path: Path, files: Mapping[str, Any], world: World
-) -> Iterator[KeptBatches]:
+) -> Iterator[BatchCache]:
     """Keep what is computed until all is measured, and go on with what an interrupted one left."""
     task = {
         "config": plain(replace(session.options, output=None)),
@@ -118,19 +118,19 @@ def _kept_batches(
         "texts": _text_files(session.options),
         "versions": installed_versions(_PACKAGES),
     }
-    kept = KeptBatches(path, task, world.rank, world.size)
-    if kept.is_other:
+    cache = BatchCache(path, task, world.rank, world.size)
+    if cache.is_other:
         session.say("note: an interrupted measurement of something else is not continued")
-    if any(world.gather(kept.num_known)):
-        session.say(f"continuing after {counted(kept.num_known, 'batch', 'batches')}")
+    if any(world.gather(cache.num_cached)):
+        session.say(f"continuing after {counted(cache.num_cached, 'batch', 'batches')}")
     try:
-        yield kept
+        yield cache
     except BaseException:
-        kept.write()
-        if kept.is_empty:
-            kept.discard()
+        cache.write()
+        if cache.is_empty:
+            cache.discard()
         raise
-    kept.discard()
+    cache.discard()
     world.wait()  # once it is over, nothing is left by any process
 
 
@@ -168,7 +168,7 @@ def _measured_parts(
         if path is not None:
             seconds = time.perf_counter() - started
             about = {"complete": is_complete, **_about(session, files, seconds)}
-            write_at_once(path, results_json(about, results))
+            write_atomically(path, results_json(about, results))
 
     for result in measure(session, suite):
         results.append(result)
@@ -190,10 +190,7 @@ def _draw(
         is_drawn = draw_heat_maps(title, maps, path)
     else:
         return
-    if is_drawn:
-        session.say(f"picture: {path}")
-    else:
-        session.say(f"{path} was not drawn; to draw it: {install_command('matplotlib')}")
+    session.say(picture_note(path, is_drawn=is_drawn))
 
 
 def require_suite_packages(options: EvaluationOptions) -> None:

@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Sentence",
-    "SentenceWay",
+    "SentenceScoring",
     "infilling_layouts",
     "judged_layout",
     "read_sentences",
     "target_layouts",
 ]
 
-SentenceWay = Literal["blanks", "gmask", "causal", "masked", "judged"]
+SentenceScoring = Literal["blanks", "gmask", "causal", "masked", "judged"]
 """How a sentence is scored: each word in a blank, from left to right after one blank or without
 one, each token as a `[MASK]`, or each judged whether it is the original."""
 
-ORIGINAL = 1
+_ORIGINAL = 1
 """Class of an original token, of a model that tells replaced ones."""
 
 
@@ -81,7 +81,7 @@ def read_sentences(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str]) -
 def infilling_layouts(
     sentence: Sentence,
     special: SpecialIds,
-    way: SentenceWay,
+    scoring: SentenceScoring,
     *,
     blank: int | None = None,
     sentinel_position: int | None = None,
@@ -91,18 +91,18 @@ def infilling_layouts(
     Args:
         sentence: of at least one token.
         special: ids of the special tokens.
-        way: how it is scored.
+        scoring: how it is scored.
         blank: the token that "gmask" begins with; None for `[gMASK]`.
         sentinel_position: "blanks": mark a blank by the first sentinel and give its words this
             position, as `objective.sentinels` does; None for an ordinary blank.
     """
-    if way in ("gmask", "causal"):
-        context: Literal["bi", "causal"] = "bi" if way == "gmask" else "causal"
+    if scoring in ("gmask", "causal"):
+        context: Literal["bi", "causal"] = "bi" if scoring == "gmask" else "causal"
         ids = sentence.token_ids.tolist()
         return [continuation_layout([], ids, special, context=context, blank=blank)]
     text = np.array([*special.start, *sentence.token_ids, special.eos], np.int64)
     words = sentence.words + len(special.start)
-    if way == "masked":
+    if scoring == "masked":
         return [_one_masked(text, at, end, special) for s, end in words for at in range(s, end)]
     has_sentinel = sentinel_position is not None
     marks = special.sentinels[0] if has_sentinel else special.mask
@@ -130,7 +130,7 @@ def judged_layout(sentence: Sentence, special: SpecialIds) -> list[Example]:
     text = np.array([*special.start, *sentence.token_ids, special.eos], np.int64)
     places = np.arange(len(special.start), len(text) - 1)
     example = masked_layout(text, places, text[places])
-    example.labels[places] = ORIGINAL
+    example.labels[places] = _ORIGINAL
     return [example]
 
 

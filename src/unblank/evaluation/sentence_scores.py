@@ -1,4 +1,4 @@
-"""How likely a model finds whole sentences, in one of the ways of `sentence_layouts`."""
+"""How likely a model finds whole sentences, in one of the layouts of `sentence_layouts`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -9,7 +9,7 @@ from typing import Any, Literal
 from unblank.evaluation.origin import pretraining_settings
 from unblank.evaluation.sentence_layouts import (
     Sentence,
-    SentenceWay,
+    SentenceScoring,
     infilling_layouts,
     judged_layout,
     read_sentences,
@@ -22,7 +22,7 @@ from unblank.objectives.seq2seq_settings import Seq2SeqSettings
 from unblank.plurals import counted
 from unblank.tokenization.special import BLANK_TOKENS
 
-__all__ = ["SentenceScorer", "choose_ways", "encode_sentences"]
+__all__ = ["SentenceScorer", "choose_scorings", "encode_sentences"]
 
 _FRAME = 2
 """Number of tokens of a layout besides the text: [CLS], the end."""
@@ -30,14 +30,14 @@ _FRAME = 2
 _SENTENCES_AT_ONCE = 512
 """Number of sentences whose layouts are held in memory together."""
 
-_WAYS: dict[str, tuple[SentenceWay, ...]] = {
+_SCORINGS: dict[str, tuple[SentenceScoring, ...]] = {
     "blanks": ("blanks", "gmask", "causal", "masked"),
     "targets": ("blanks",),
     "nothing": ("judged",),
 }
-"""What a family writes -> the ways in which its models score sentences."""
+"""What a family writes -> the scorings in which its models score sentences."""
 
-_TRAINED: dict[str, SentenceWay] = {
+_TRAINED: dict[str, SentenceScoring] = {
     "token": "blanks",
     "masked": "masked",
     "causal": "causal",
@@ -47,7 +47,7 @@ _TRAINED: dict[str, SentenceWay] = {
     "document": "gmask",
     "sentence": "gmask",
 }
-"""Objective -> the way that it trains."""
+"""Objective -> the scoring that it trains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +68,14 @@ class SentenceScorer:
     def of(
         cls,
         session: Session[Any],
-        way: SentenceWay,
+        scoring: SentenceScoring,
         blank: Literal["[MASK]", "[sMASK]", "[gMASK]"] | None = None,
     ) -> "SentenceScorer":
         """Return the scorer of a session's model.
 
         Args:
             session: the model and the settings.
-            way: one that the model has, see `choose_ways`.
+            scoring: one that the model has, see `choose_scorings`.
             blank: the token that "gmask" begins with; None for `[gMASK]`.
         """
         model, folder = session.model, Path(session.options.model)
@@ -106,7 +106,7 @@ class SentenceScorer:
         return cls(
             model,
             lambda one: infilling_layouts(
-                one, special, way, blank=blank_id, sentinel_position=position
+                one, special, scoring, blank=blank_id, sentinel_position=position
             ),
             score_labels,
         )
@@ -129,18 +129,20 @@ class SentenceScorer:
         return totals
 
 
-def choose_ways(session: Session[Any], asked: Sequence[SentenceWay]) -> tuple[SentenceWay, ...]:
-    """Return the ways to score sentences in, and say which where they were not asked for.
+def choose_scorings(
+    session: Session[Any], asked: Sequence[SentenceScoring]
+) -> tuple[SentenceScoring, ...]:
+    """Return how sentences are scored, and say it where they were not asked for.
 
     Raises:
-        ValueError: the model's family has no such way.
+        ValueError: the model's family has no such scoring.
     """
     family = family_of_model(session.model)
-    allowed = _WAYS[family.writes]
-    for way in asked:
-        if way not in allowed:
+    allowed = _SCORINGS[family.writes]
+    for scoring in asked:
+        if scoring not in allowed:
             raise ValueError(
-                f"by is {way}, but a {family.name} scores a sentence by {', '.join(allowed)}"
+                f"by is {scoring}, but a {family.name} scores a sentence by {', '.join(allowed)}"
             )
     if asked:
         return tuple(asked)
@@ -148,9 +150,9 @@ def choose_ways(session: Session[Any], asked: Sequence[SentenceWay]) -> tuple[Se
         session.say(f"sentences are scored by {allowed[0]}, the only way of a {family.name}")
         return allowed
     objective = pretraining_settings(Path(session.options.model), "objective")
-    weights: dict[SentenceWay, float] = {}
-    for name, way in _TRAINED.items():
-        weights[way] = weights.get(way, 0.0) + objective.get(name, 0.0)
+    weights: dict[SentenceScoring, float] = {}
+    for name, scoring in _TRAINED.items():
+        weights[scoring] = weights.get(scoring, 0.0) + objective.get(name, 0.0)
     if not any(weights.values()):
         session.say(
             "sentences are scored by blanks, as the folder does not say how the model was "

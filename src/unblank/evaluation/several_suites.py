@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import Any
 
 from unblank.evaluation.language_means import mean_and_error
-from unblank.evaluation.language_split import NoSuchLanguage
+from unblank.evaluation.language_split import UnknownLanguageError
 from unblank.evaluation.options import LanguagesOptions, QuestionsOptions, XtremeOptions
 from unblank.evaluation.questions import run_questions
 from unblank.evaluation.results import Score, SuiteResult
@@ -42,7 +42,7 @@ def run_several(session: Session[XtremeOptions], suite: SeveralSuites) -> Iterat
     for name in asked:
         try:
             results = list(_run(session, suite.suites[name]))
-        except (FileNotFoundError, NoSuchLanguage) as error:
+        except (FileNotFoundError, UnknownLanguageError) as error:
             missing = error
             session.say(f"left out {name}: {error}")
             continue

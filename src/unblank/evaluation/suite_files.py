@@ -49,7 +49,7 @@ from unblank.prompting.yaml_lines import at_line, build_from_yaml, find_yaml, na
 
 __all__ = ["load_suite", "suite_names"]
 
-SUITES = Path(__file__).parent / "suites"
+_SUITES = Path(__file__).parent / "suites"
 
 _HEAD: Shapes = {"about": (str,), "measure": (str,)}
 _LANGUAGE: Shapes = {**_HEAD, "sets": (dict,)}
@@ -74,7 +74,7 @@ _WRITING_SET: Shapes = {
 
 def suite_names() -> tuple[str, ...]:
     """Return the names of the suites that come with the library."""
-    return names_in(SUITES)
+    return names_in(_SUITES)
 
 
 def load_suite(name_or_file: str | Path) -> Suite:
@@ -88,7 +88,7 @@ def load_suite(name_or_file: str | Path) -> Suite:
         >>> load_suite("lambada").sets["lambada"].files
         'infill/lambada/{split}'
     """
-    return build_from_yaml(find_yaml(name_or_file, SUITES, "suite"), _build)
+    return build_from_yaml(find_yaml(name_or_file, _SUITES, "suite"), _build)
 
 
 def _build(path: Path, entries: Any) -> Suite:

@@ -1,4 +1,4 @@
-"""The baseline that knows nothing but how frequent tokens are.
+"""The unigram baseline: how likely a text is by the frequencies of its tokens alone.
 
 Frequencies come from the text that a model was pretrained on, or from texts that the user names,
 never from what is measured. Add-one smoothing: a token that is not in the text counts as one.

@@ -25,13 +25,14 @@ from unblank.metrics.spread import bootstrap_errors
 from unblank.prompting.asking import Asking
 from unblank.prompting.examples import TaskExample, only_label, read_examples, require_labels
 from unblank.prompting.judging import right_label, to_answers
-from unblank.prompting.scoring import Prediction, decide, encode_example, normalized, predict
+from unblank.prompting.predicting import Prediction, decide, predict
+from unblank.prompting.scoring import encode_example, normalized
 from unblank.prompting.task import ClozeTask
 from unblank.prompting.task_files import load_task
 
 __all__ = ["run_classifier", "run_cloze", "run_understanding"]
 
-Average = tuple[float, float | None]
+_Average = tuple[float, float | None]
 """A task's share of the mean over tasks, and its standard error."""
 
 
@@ -43,7 +44,7 @@ def run_understanding(
     Raises:
         ValueError: if a task's file does not say where its examples lie.
     """
-    averages: dict[str, Average] = {}
+    averages: dict[str, _Average] = {}
     started = time.perf_counter()
     tasks = {name: load_task(path) for name, path in suite.tasks.items()}
     for task in tasks.values():
@@ -103,7 +104,7 @@ def _measure_cloze(
     task: ClozeTask,
     files: Sequence[LanguageFile],
     counted: Sequence[str] | None = None,
-) -> tuple[SuiteResult, Average]:
+) -> tuple[SuiteResult, _Average]:
     """Return a task's result as cloze questions; see `_measure`."""
     asking = Asking(session.options.prompts, session.options.words)
     asking.check(task, session.options.pattern)
@@ -139,7 +140,7 @@ def _measure(
     files: Sequence[LanguageFile],
     answer: Callable[[Sequence[TaskExample]], list[Prediction]],
     counted: Sequence[str] | None = None,
-) -> tuple[SuiteResult, Average]:
+) -> tuple[SuiteResult, _Average]:
     """Return a task's result, and the mean of its counted metrics with the standard error.
 
     Of several languages each has its rows, and the task's own are means with equal weight.
@@ -200,7 +201,7 @@ def _scores(
     seed: int,
     seconds: float,
     details: dict[str, Any],
-) -> tuple[list[Score], Average]:
+) -> tuple[list[Score], _Average]:
     """Return the rows of a task, or of one of its languages, and the mean of what is counted."""
     values = score_answers(answers, task.metrics)
     averaged = [metric for metric in values if counted is None or metric in counted]
@@ -283,7 +284,7 @@ def _line(task: ClozeTask, example: TaskExample, prediction: Prediction) -> dict
     }
 
 
-def _average(suite: str, averages: dict[str, Average], num_tasks: int, seconds: float) -> Score:
+def _average(suite: str, averages: dict[str, _Average], num_tasks: int, seconds: float) -> Score:
     """Return the mean over tasks; a task with two metrics counts with their mean."""
     value, error = mean_and_error(list(averages.values()))
     whole = "all" if len(averages) == num_tasks else "only"

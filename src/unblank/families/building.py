@@ -26,7 +26,7 @@ __all__ = [
 _SHAPE = ("hidden_size", "num_hidden_layers", "num_attention_heads")
 
 
-def model_config(family: Family, settings: ModelSettings, **fields: Any) -> PreTrainedConfig:
+def _model_config(family: Family, settings: ModelSettings, **fields: Any) -> PreTrainedConfig:
     """Return the configuration of the preset with what the settings change.
 
     Args:
@@ -69,7 +69,7 @@ def new_model(
     Raises:
         ValueError: if the shape is impossible.
     """
-    config: Any = model_config(family, settings, **family.new_fields(tokenizer, sections))
+    config: Any = _model_config(family, settings, **family.new_fields(tokenizer, sections))
     own = config.max_position_embeddings if family.keeps_preset_positions else 0
     config.max_position_embeddings = max(own, max_length)
     config._attn_implementation = settings.attention_implementation
@@ -168,7 +168,7 @@ def require_possible_model(family: Family, settings: ModelSettings) -> None:
     elif settings.init_from_encoder is not None:
         return  # its shape and dropout are read with its weights
     else:
-        config = model_config(family, settings)
+        config = _model_config(family, settings)
     dropout = config.attention_probs_dropout_prob
     if settings.attention_implementation == "flex_attention" and dropout:
         raise ValueError(

@@ -1,6 +1,5 @@
 """The model families, each by its name, and how the one of a preset, folder or model is found."""
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from unblank.families.family import Family
 from unblank.families.ganlm import GANLM
 from unblank.families.glm import GLM
 from unblank.families.settings import ModelSettings
+from unblank.models.presets import unknown_preset
 from unblank.untrusted.json_text import read_json_object
 
 __all__ = ["FAMILIES", "family_of_model", "family_of_model_type", "family_of_run"]
@@ -53,8 +53,7 @@ def family_of_preset(preset: str) -> Family:
         if key in family.presets:
             return family
     names = [name for family in FAMILIES.values() for name in family.presets]
-    near = get_close_matches(key, names, n=3) or names
-    raise ValueError(f"unknown preset {preset!r}: did you mean {', '.join(near)}?")
+    raise unknown_preset(preset, names)
 
 
 def family_in(folder: Path) -> Family:

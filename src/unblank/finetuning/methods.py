@@ -12,7 +12,7 @@ from typing import ClassVar
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from unblank.adapters.lora import add_lora, put_lora, save_lora
+from unblank.adapters.lora import add_lora, attach_lora, save_lora
 from unblank.adapters.prompts import load_training, save_prompt
 from unblank.adapters.record import AdapterKind, AdapterRecord, fingerprint
 from unblank.adapters.settings import LoraSettings, PromptSettings
@@ -27,7 +27,7 @@ from unblank.untrusted.opening import config_in
 __all__ = ["build_method", "prompt_for_tokenizer"]
 
 
-class FrozenMethod(AllWeights):
+class _FrozenMethod(AllWeights):
     """No weight changes: the model is only evaluated."""
 
     def prepare(self, model: PreTrainedModel, checkpoint: Path | None) -> PreTrainedModel:
@@ -69,7 +69,7 @@ class _Beside:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LoraMethod(_Beside):
+class _LoraMethod(_Beside):
     """PEFT's low-rank adapters change, and the head of a classifier.
 
     Attributes:
@@ -81,7 +81,7 @@ class LoraMethod(_Beside):
     def prepare(self, model: PreTrainedModel, checkpoint: Path | None) -> PreTrainedModel:
         """Return the model with adapters inside, those of the checkpoint if there is one."""
         if checkpoint is not None:
-            adapted: PreTrainedModel = put_lora(model, checkpoint, is_trainable=True)
+            adapted: PreTrainedModel = attach_lora(model, checkpoint, is_trainable=True)
             return adapted
         adapted = add_lora(
             model,
@@ -111,7 +111,7 @@ class LoraMethod(_Beside):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PromptMethod(_Beside):
+class _PromptMethod(_Beside):
     """Trained vectors change, and the head of a classifier.
 
     Attributes:
@@ -181,12 +181,12 @@ def build_method(
     if name in ("full", "classifier"):
         return AllWeights(finish)
     if name == "none":
-        return FrozenMethod()
+        return _FrozenMethod()
     assert base is not None
     if name == "lora":
-        return LoraMethod(base=base, seed=seed, described=described, lora=lora)
+        return _LoraMethod(base=base, seed=seed, described=described, lora=lora)
     kind: AdapterKind = "deep-prompt" if name == "deep-prompt" else "prompt"
-    return PromptMethod(base=base, seed=seed, described=described, prompt=prompt, kind=kind)
+    return _PromptMethod(base=base, seed=seed, described=described, prompt=prompt, kind=kind)
 
 
 def prompt_for_tokenizer(base: Path, length: int) -> Callable[[PreTrainedTokenizerFast], None]:

@@ -57,7 +57,7 @@ _ONLY_BLANKS = tuple(
 _ONLY_CLASSIFIERS = ("cloze.pooled", "cloze.branch")
 
 
-def unused_settings(settings: FinetuneSettings) -> dict[str, str]:
+def _unused_settings(settings: FinetuneSettings) -> dict[str, str]:
     """Return what this task and method do not use: dotted name -> why, as half a sentence."""
     unused: dict[str, str] = {}
     if settings.task in WRITING_TASKS:
@@ -106,7 +106,7 @@ def require_possible_method(
             or that the model to start from cannot follow.
     """
     given = changed_names(settings) if given is None else given
-    refuse_unused(given, unused_settings(settings))
+    refuse_unused(given, _unused_settings(settings))
     require_tuning_packages(settings)
     data, model, train = settings.data, settings.model, settings.train
     if model.init_from is not None and has_adapter(model.init_from):

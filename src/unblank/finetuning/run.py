@@ -16,7 +16,8 @@ from unblank.engine.dry_run import DryRun, thrown_away
 from unblank.engine.folder_lock import lock_folder
 from unblank.engine.parallel import World, join_world
 from unblank.engine.results import read_results, write_results
-from unblank.engine.run import Run, run
+from unblank.engine.run import run
+from unblank.engine.run_spec import RunSpec
 from unblank.engine.training import RunContext, Training
 from unblank.families.table import family_of_run
 from unblank.finetuning.labels.cloze import Words
@@ -31,7 +32,7 @@ from unblank.finetuning.requirements import (
     WRITING_TASKS,
     require_possible_method,
 )
-from unblank.finetuning.settings import FinetuneSettings
+from unblank.finetuning.settings import FinetuneModelSettings, FinetuneSettings
 from unblank.finetuning.sweeps.seeds import seed_settings, show_summary, summarise
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.prompting.task_files import load_task
@@ -74,14 +75,14 @@ def run_finetune(
         ExitStack() as stack,
     ):
         if not settings.train.seeds:
-            run(_described(settings, given), world, memory)
+            run(_run_spec(settings, given), world, memory)
             return output_dir
         if world.is_main:
             stack.enter_context(lock_folder(output_dir))
         results = []
         for seed in settings.train.seeds:
             one = seed_settings(settings, seed)
-            run(_described(one, given), world, memory)
+            run(_run_spec(one, given), world, memory)
             results.append(read_results(one.train.output_dir))
         _summarise(results, output_dir, world)
     return output_dir
@@ -123,7 +124,7 @@ def dry_run_finetune(
     ):
         measured = replace(one, train=replace(one.train, output_dir=folder, track=()))
         stands_for = DryRun(output_dir=output_dir, num_runs=num_runs, world=world, passes=passes)
-        run(replace(_described(measured, given), dry_run=stands_for), processes, memory)
+        run(replace(_run_spec(measured, given), dry_run=stands_for), processes, memory)
 
 
 def _summarise(results: list[dict[str, Any]], output_dir: Path, world: World) -> None:
@@ -134,17 +135,17 @@ def _summarise(results: list[dict[str, Any]], output_dir: Path, world: World) ->
     world.wait()
 
 
-def _described(settings: FinetuneSettings, given: Collection[str]) -> Run[FinetuneSettings]:
+def _run_spec(settings: FinetuneSettings, given: Collection[str]) -> RunSpec[FinetuneSettings]:
     """Return the run of one seed as the engine knows it."""
     settings = _with_room(settings, given)
     train = settings.train
-    return Run(
+    return RunSpec(
         command="finetune",
         settings=settings,
         open_training=partial(_open_training, settings, given),
         method=build_method(
             settings.method,
-            base=_base(settings),
+            base=_base(settings.model),
             seed=train.seed,
             described=_adapter_facts(settings),
             lora=settings.lora,
@@ -169,7 +170,7 @@ def _open_training(
     settings: FinetuneSettings, given: Collection[str], context: RunContext
 ) -> Training:
     prepare = None
-    base = _base(settings)
+    base = _base(settings.model)
     if settings.method == "prompt" and base is not None:
         prepare = prompt_for_tokenizer(base, settings.prompt.length)
     if settings.task == PAIRS:
@@ -239,7 +240,7 @@ def effective_finetune_settings(
 
 def _with_room(settings: FinetuneSettings, given: Collection[str]) -> FinetuneSettings:
     """Return the settings with lengths of texts, where none were given, that the model has."""
-    base = _base(settings)
+    base = _base(settings.model)
     if settings.task not in WRITING_TASKS or base is None or not (base / "config.json").is_file():
         return settings
     positions, pairs = int(config_in(base).max_position_embeddings), settings.seq2seq
@@ -252,8 +253,8 @@ def _with_room(settings: FinetuneSettings, given: Collection[str]) -> FinetuneSe
     return replace(settings, seq2seq=shorter)
 
 
-def _base(settings: FinetuneSettings) -> Path | None:
-    folder = settings.model.init_from
+def _base(model: FinetuneModelSettings) -> Path | None:
+    folder = model.init_from
     return None if folder is None else Path(folder).resolve()
 
 

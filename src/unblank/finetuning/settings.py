@@ -39,6 +39,7 @@ from unblank.settings.ranges import (
 __all__ = [
     "FinetuneDataSettings",
     "FinetuneGanLMSettings",
+    "FinetuneModelSettings",
     "FinetuneSettings",
     "FinetuneTrainSettings",
     "GenerationSettings",

@@ -19,10 +19,10 @@ __all__ = ["RowCache"]
 # Room beyond what is stored, so that most steps need no larger buffer.
 SPARE_COLUMNS = 64
 # Rows of a buffer that others have joined are a multiple of it.
-ROW_MULTIPLE = 8
+_ROW_MULTIPLE = 8
 
 
-class LayerCache:
+class _LayerCache:
     """The keys and values of one layer: a window of columns in larger buffers.
 
     Attributes:
@@ -60,10 +60,10 @@ class LayerCache:
             buffer[: self.num_rows, :, self._stop : stop] = new
         self._stop = stop
 
-    def select(self, rows: Tensor) -> "LayerCache":
+    def select(self, rows: Tensor) -> "_LayerCache":
         """Return a copy of these rows, int64[R]; a row may be taken more than once."""
         buffers = [buffer[rows] for buffer in self._buffers]
-        return LayerCache(buffers, len(rows), self._start, self._stop)
+        return _LayerCache(buffers, len(rows), self._start, self._stop)
 
     def reorder(self, rows: Tensor, start: int) -> None:
         """Replace row i by row rows[i] from stored column `start` on, in place."""
@@ -71,7 +71,7 @@ class LayerCache:
         for buffer in self._buffers:
             buffer[: self.num_rows, :, columns] = buffer[rows, :, columns]
 
-    def join(self, other: "LayerCache") -> None:
+    def join(self, other: "_LayerCache") -> None:
         """Add the rows of another cache after these, in place if there is room."""
         num_rows = self.num_rows + other.num_rows
         num_columns = max(self.num_columns, other.num_columns)
@@ -114,7 +114,7 @@ class LayerCache:
 
     def _move_to_buffers(self, num_rows: int, num_columns: int) -> None:
         """Move to buffers for that many rows, with that many columns up to the last stored one."""
-        rows = -(-num_rows // ROW_MULTIPLE) * ROW_MULTIPLE
+        rows = -(-num_rows // _ROW_MULTIPLE) * _ROW_MULTIPLE
         columns = num_columns + SPARE_COLUMNS
         self._buffers = [self._copied(b, rows, columns, num_columns) for b in self._buffers]
         self._start, self._stop = num_columns - self.num_columns, num_columns
@@ -139,7 +139,7 @@ class RowCache:
     """transformers asks for it: this cache grows and cannot be compiled as a static one."""
 
     def __init__(self, spare_columns: int = SPARE_COLUMNS) -> None:
-        self.layers: list[LayerCache] = []
+        self.layers: list[_LayerCache] = []
         self._spare_columns = spare_columns
 
     @property
@@ -156,7 +156,7 @@ class RowCache:
         if layer_idx == len(self.layers):
             rows, heads, columns, width = keys.shape
             shape = (rows, heads, columns + self._spare_columns, width)
-            self.layers.append(LayerCache([keys.new_empty(shape) for _ in range(2)], rows, 0, 0))
+            self.layers.append(_LayerCache([keys.new_empty(shape) for _ in range(2)], rows, 0, 0))
         layer = self.layers[layer_idx]
         layer.append(keys, values)
         return layer.keys, layer.values

@@ -31,7 +31,7 @@ class AnswerConstraints:
         tokenizer: of the model.
         token_rules: what may be written without any rules.
         options: how tokens are chosen.
-        stands_alone: whether an answer is decoded by itself, or after the text before it.
+        is_standalone: whether an answer is decoded by itself, or after the text before it.
     """
 
     def __init__(
@@ -40,12 +40,12 @@ class AnswerConstraints:
         token_rules: "TokenRules",
         options: SearchOptions,
         *,
-        stands_alone: bool,
+        is_standalone: bool,
     ) -> None:
         self._options = options
         self._tokenizer = tokenizer
         self._token_rules = token_rules
-        self._stands_alone = stands_alone
+        self._is_standalone = is_standalone
 
     def constraints(
         self, rules: Sequence[Rule], blanks: Sequence[int], *, max_tokens: int
@@ -83,7 +83,7 @@ class AnswerConstraints:
     def _maker(self) -> ConstraintMaker:
         """Return what makes them; one for all calls with the same tokenizer, which it reads."""
         rules = self._token_rules
-        about = (len(self._tokenizer), rules.vocab_size, rules.end_ids, self._stands_alone)
+        about = (len(self._tokenizer), rules.vocab_size, rules.end_ids, self._is_standalone)
         makers = _MAKERS.setdefault(self._tokenizer, {})
         if about not in makers:
             makers[about] = ConstraintMaker(
@@ -91,7 +91,7 @@ class AnswerConstraints:
                 token_ids=rules.allowed_ids,
                 end_ids=rules.end_ids,
                 vocab_size=rules.vocab_size,
-                stands_alone=self._stands_alone,
+                is_standalone=self._is_standalone,
             )
         return makers[about]
 

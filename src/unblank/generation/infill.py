@@ -67,7 +67,7 @@ class Filler:
         self._tokenizer = tokenizer
         self._special: SpecialIds = special_ids(tokenizer)
         self._max_positions: int = model.config.max_position_embeddings
-        self._rules = AnswerConstraints(tokenizer, self.setup.rules, options, stands_alone=False)
+        self._rules = AnswerConstraints(tokenizer, self.setup.rules, options, is_standalone=False)
 
     def check(
         self, text: str, *, order: FillingOrder | None = None, rules: Sequence[Rule] = ()

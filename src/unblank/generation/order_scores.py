@@ -19,7 +19,7 @@ from unblank.plurals import counted
 
 __all__ = ["OrderScores", "score_in_all_orders"]
 
-MOST_BLANKS_IN_ALL_ORDERS = 4
+_MOST_BLANKS_IN_ALL_ORDERS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,11 @@ def score_in_all_orders(
         ValueError: more than four blanks, or another number of answers.
     """
     num_blanks = len(prompt.blanks)
-    if num_blanks > MOST_BLANKS_IN_ALL_ORDERS or len(answers) != num_blanks:
+    if num_blanks > _MOST_BLANKS_IN_ALL_ORDERS or len(answers) != num_blanks:
         raise ValueError(
             f"{counted(len(answers), 'answer')} for {counted(num_blanks, 'blank')}: give one for "
             "each, of at most "
-            f"{MOST_BLANKS_IN_ALL_ORDERS} blanks"
+            f"{_MOST_BLANKS_IN_ALL_ORDERS} blanks"
         )
     orders = list(permutations(range(num_blanks)))
     part_a = len(prompt.token_ids)

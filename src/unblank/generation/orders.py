@@ -12,7 +12,7 @@ from unblank.generation.rows import Prompt
 
 __all__ = ["SurestFirst"]
 
-MOST_TRIED_BLANKS = 16
+_MOST_TRIED_BLANKS = 16
 """Blanks of a text in whose order the surest comes first: the work grows with their cube."""
 
 
@@ -31,10 +31,10 @@ class SurestFirst:
 
     def __init__(self, blanked: BlankedText) -> None:
         num_blanks = len(blanked.order)
-        if num_blanks > MOST_TRIED_BLANKS:
+        if num_blanks > _MOST_TRIED_BLANKS:
             raise ValueError(
                 f"order is confidence, but the text has {num_blanks} blanks: at most "
-                f"{MOST_TRIED_BLANKS} are tried, so give their order by numbers"
+                f"{_MOST_TRIED_BLANKS} are tried, so give their order by numbers"
             )
         self.order: tuple[int, ...] = () if num_blanks > 1 else (0,)
         self._prompt = blanked.prompt

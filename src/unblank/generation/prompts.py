@@ -155,7 +155,7 @@ def decode_after(tokenizer: "PreTrainedTokenizerFast", text: str, piece: Sequenc
         piece: token ids.
     """
     words = text.removesuffix(" ")[-_ANCHOR_CHARACTERS:]
-    anchor = encode_texts(tokenizer, [words if words.strip() else "a"], tells_unknown=False)[0][
+    anchor = encode_texts(tokenizer, [words if words.strip() else "a"], warn_on_unknown=False)[0][
         -_ANCHOR_TOKENS:
     ]
     before: str = tokenizer.decode(anchor, clean_up_tokenization_spaces=False)

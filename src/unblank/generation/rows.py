@@ -19,7 +19,14 @@ from unblank.generation.cache import RowCache
 from unblank.models.products import fast_fp32_products
 from unblank.rules.constraint import AnswerConstraint, RuleProgress
 
-__all__ = ["Chunk", "Prompt", "Rows", "RowsMaker"]
+__all__ = [
+    "Chunk",
+    "Prompt",
+    "Rows",
+    "RowsMaker",
+    "num_padded",
+    "padded",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +77,7 @@ class Chunk:
     span_positions: Sequence[int]
 
 
-def chunk_of_prompt(prompt: Prompt, sop_id: int) -> Chunk:
+def _chunk_of_prompt(prompt: Prompt, sop_id: int) -> Chunk:
     """Return Part A, followed by the `[sop]` that opens its first blank."""
     length = len(prompt.token_ids)
     return Chunk(
@@ -99,7 +106,7 @@ class Rows:
             sop_id: the token that opens a span.
             context: "bi", or "uni" for a causal Part A (the paper's unidirectional setting).
         """
-        chunks = [chunk_of_prompt(prompt, sop_id) for prompt in prompts]
+        chunks = [_chunk_of_prompt(prompt, sop_id) for prompt in prompts]
         num_prefix = max(len(chunk.token_ids) for chunk in chunks) - 1 if context == "bi" else 0
         # A prompt has enough rows for fast products; for single steps they bring nothing.
         with fast_fp32_products(self._model.dtype, self._model.device):

@@ -24,7 +24,12 @@ from unblank.rules.rule import Rule, RuleLike, read_rules
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["SourceAnswerer", "generate_from_ids", "generate_texts"]
+__all__ = [
+    "DEFAULT_BATCH_SIZE",
+    "SourceAnswerer",
+    "generate_from_ids",
+    "generate_texts",
+]
 
 DEFAULT_BATCH_SIZE = 32
 
@@ -126,7 +131,7 @@ class SourceAnswerer:
         self._config: Any = model.config
         self._tokenizer = tokenizer
         self._options = options
-        self._rules = AnswerConstraints(tokenizer, self.setup.rules, options, stands_alone=True)
+        self._rules = AnswerConstraints(tokenizer, self.setup.rules, options, is_standalone=True)
 
     def check(self, sources: Sequence[str], rules: TextRules | None = None) -> None:
         """Raise what `answer` would raise for these sources."""

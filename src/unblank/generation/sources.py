@@ -67,9 +67,9 @@ def _read_for_encoder(
     overhead = len(encoder_source((), config.eos_token_id, tag_id))
     room = config.max_position_embeddings - overhead
     sources = []
-    _check_characters(tokenizer, texts, room, options)
+    _check_characters(tokenizer, texts, room, options.too_long)
     for text, ids in zip(texts, encode_texts(tokenizer, texts), strict=True):
-        _check_length(text, len(ids), room, options)
+        _check_length(text, len(ids), room, options.too_long)
         token_ids = encoder_source(ids[:room], config.eos_token_id, tag_id)
         sources.append(EncodedSource(Prompt(token_ids, (0,)), len(ids) > room))
     return sources
@@ -86,12 +86,12 @@ def _read_for_glm(
     blank_id = dict(zip(BLANK_TOKENS, special.blanks, strict=True))[options.blank or "[sMASK]"]
     room = limit - len(glm_source((), special, blank_id, tag_id))
     sources = []
-    _check_characters(tokenizer, texts, room, options)
+    _check_characters(tokenizer, texts, room, options.too_long)
     for text, ids in zip(texts, encode_texts(tokenizer, texts), strict=True):
         if any(blank in text for blank in BLANK_TOKENS):
             sources.append(EncodedSource(_own_blank(tokenizer, text, limit, tag_id)))
             continue
-        _check_length(text, len(ids), room, options)
+        _check_length(text, len(ids), room, options.too_long)
         token_ids = glm_source(ids[:room], special, blank_id, tag_id)
         blank = token_ids.index(blank_id)
         sources.append(EncodedSource(Prompt(token_ids, (blank,)), len(ids) > room))
@@ -117,13 +117,10 @@ def _own_blank(
 
 
 def _check_characters(
-    tokenizer: "PreTrainedTokenizerFast",
-    texts: Sequence[str],
-    room: int,
-    options: GenerationOptions,
+    tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str], room: int, too_long: str
 ) -> None:
     """Refuse what is certainly too long before time is spent on its tokens."""
-    for text in texts if options.too_long == "refuse" else ():
+    for text in texts if too_long == "refuse" else ():
         if (fewest := fewest_tokens(tokenizer, text)) > room:
             raise ValueError(
                 f"source {text[:60]!r} has {len(text):,} characters, which are at least "
@@ -132,8 +129,8 @@ def _check_characters(
             )
 
 
-def _check_length(text: str, length: int, room: int, options: GenerationOptions) -> None:
-    if length > room and options.too_long == "refuse":
+def _check_length(text: str, length: int, room: int, too_long: str) -> None:
+    if length > room and too_long == "refuse":
         raise ValueError(
             f"source {text[:60]!r} has {length} tokens, but the model has positions for {room}: "
             "shorten it, or have its end cut: set too_long to cut"

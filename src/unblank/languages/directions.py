@@ -1,7 +1,7 @@
 """From which language into which: `en-de`, with codes of any form.
 
 A code may have a script or a region of its own, `zh-Hant` or `pt-PT`; these begin with a capital
-letter, by which they are told from the next language: `zh-Hant-en`.
+letter, which separates them from the next language: `zh-Hant-en`.
 """
 
 from dataclasses import dataclass

@@ -1,10 +1,11 @@
 """Numbers that say how good predictions are: pure functions of predictions and answers.
 
 Values are percentages (0 to 100), correlations too, as the papers' tables print them. scikit-learn
-and scipy compute what they have (extra `eval`). Scores of written texts are in `text`, standard
-errors in `spread`.
+and scipy compute the correlations (extra `eval`); F1 is counted here, as a standard error takes it
+hundreds of times. Scores of written texts are in `text`, standard errors in `spread`.
 """
 
+import math
 import re
 import string
 from collections import Counter, defaultdict
@@ -34,28 +35,15 @@ def f1_binary(predictions: Sequence[Label], labels: Sequence[Label], positive: L
         labels: one a row.
         positive: the class that is looked for.
     """
-    from sklearn.metrics import f1_score
-
     _require_pairs(predictions, labels)
-    is_predicted = [prediction == positive for prediction in predictions]
-    is_true = [label == positive for label in labels]
-    return 100.0 * float(f1_score(is_true, is_predicted, zero_division=0.0))
+    return _f1_of_classes(predictions, labels).get(positive, 0.0)
 
 
 def f1_macro(predictions: Sequence[Label], labels: Sequence[Label]) -> float:
     """Return the mean of the F1 of every class among predictions and labels (CommitmentBank)."""
-    from sklearn.metrics import f1_score
-
     _require_pairs(predictions, labels)
-    numbers = {label: number for number, label in enumerate(dict.fromkeys([*labels, *predictions]))}
-    return 100.0 * float(
-        f1_score(
-            [numbers[label] for label in labels],
-            [numbers[prediction] for prediction in predictions],
-            average="macro",
-            zero_division=0.0,
-        )
-    )
+    scores = _f1_of_classes(predictions, labels)
+    return math.fsum(scores.values()) / len(scores)
 
 
 def matthews(predictions: Sequence[Label], labels: Sequence[Label]) -> float:
@@ -105,14 +93,14 @@ def question_exact_match(
     return 100.0 * sum(is_right.values()) / len(is_right)
 
 
-def normalize_answer(text: str) -> str:
+def _normalize_answer(text: str) -> str:
     r"""Return an answer without case, ASCII punctuation, English articles and doubled spaces.
 
     As SQuAD's program does; marks stay, as they tell words apart in most languages. Letters are
     compared in one written form, whichever way they are encoded.
 
     Example:
-        >>> normalize_answer("The  Cafe\u0301, a bar.") == "caf\u00e9 bar"
+        >>> _normalize_answer("The  Cafe\u0301, a bar.") == "caf\u00e9 bar"
         True
     """
     letters = written_form(text.lower())
@@ -120,14 +108,14 @@ def normalize_answer(text: str) -> str:
     return " ".join(re.sub(r"\b(a|an|the)\b", " ", words).split())
 
 
-def exact_match(prediction: str, answer: str) -> float:
-    """Return 100 if both are the same after `normalize_answer`, else 0."""
-    return 100.0 * (normalize_answer(prediction) == normalize_answer(answer))
+def _exact_match(prediction: str, answer: str) -> float:
+    """Return 100 if both are the same after `_normalize_answer`, else 0."""
+    return 100.0 * (_normalize_answer(prediction) == _normalize_answer(answer))
 
 
 def token_f1(prediction: str, answer: str) -> float:
     """Return the F1 of the words that both share, as SQuAD and ReCoRD count it, in percent."""
-    predicted, true = normalize_answer(prediction).split(), normalize_answer(answer).split()
+    predicted, true = _normalize_answer(prediction).split(), _normalize_answer(answer).split()
     if not predicted or not true:
         return 100.0 * (predicted == true)
     num_shared = sum((Counter(predicted) & Counter(true)).values())
@@ -143,7 +131,7 @@ def best_answer_scores(prediction: str, answers: Sequence[str]) -> tuple[float, 
     """
     return (
         max(token_f1(prediction, answer) for answer in answers),
-        max(exact_match(prediction, answer) for answer in answers),
+        max(_exact_match(prediction, answer) for answer in answers),
     )
 
 
@@ -153,6 +141,13 @@ def _require_pairs(predictions: Sequence[object], labels: Sequence[object]) -> N
             f"{counted(len(predictions), 'prediction')} for {counted(len(labels), 'label')}: give "
             "one for each label, at least one"
         )
+
+
+def _f1_of_classes(predictions: Sequence[Label], labels: Sequence[Label]) -> dict[Label, float]:
+    """Return the F1 of every class that is predicted or right, in percent."""
+    hits = Counter(label for one, label in zip(predictions, labels, strict=True) if one == label)
+    sizes = Counter(predictions) + Counter(labels)
+    return {label: 200.0 * hits[label] / size for label, size in sizes.items()}
 
 
 def _is_constant(values: Sequence[Hashable]) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 __all__ = ["bits_a_byte", "mean_loss", "perplexity"]
 
-LARGEST_EXPONENT = 700.0
+_LARGEST_EXPONENT = 700.0
 """Largest exponent whose power of e is still a floating-point number."""
 
 
@@ -20,7 +20,7 @@ def perplexity(loss: float, count: int) -> float:
         >>> round(perplexity(3 * 0.6931471805599453, 3), 6)
         2.0
     """
-    return math.exp(min(loss / count, LARGEST_EXPONENT))
+    return math.exp(min(loss / count, _LARGEST_EXPONENT))
 
 
 def bits_a_byte(loss: float, num_bytes: int) -> float:

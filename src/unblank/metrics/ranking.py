@@ -1,6 +1,6 @@
 """Scores of a ranking in which one candidate is right; ties are taken in random order.
 
-A ranking is told by two counts: candidates that score higher than the right one, and candidates
+A ranking is given by two counts: candidates that score higher than the right one, and candidates
 that score the same, the right one included.
 """
 

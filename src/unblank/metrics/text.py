@@ -31,7 +31,7 @@ __all__ = [
 
 TextMetric = Literal["bleu", "chrf", "chrf++", "rouge", "meteor", "exact_match"]
 
-DEFAULT_METRICS: tuple[TextMetric, ...] = ("bleu", "chrf", "rouge")
+_DEFAULT_METRICS: tuple[TextMetric, ...] = ("bleu", "chrf", "rouge")
 _NUM_DRAWS = 1000
 _ROUGE_KINDS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 _SHORTEST_STEMMED = 4
@@ -98,7 +98,7 @@ class _Settings:
 def score_texts(
     predictions: Sequence[str],
     references: Sequence[Sequence[str]],
-    metrics: Sequence[TextMetric] = DEFAULT_METRICS,
+    metrics: Sequence[TextMetric] = _DEFAULT_METRICS,
     *,
     tokenize: BleuTokenizer = "auto",
     lowercase: bool = False,
@@ -164,7 +164,9 @@ def _bleu(
         metric = BLEU(tokenize=settings.tokenize, lowercase=settings.lowercase)
     except ImportError as error:
         raise _needs("sacrebleu", "bleu") from error
-    return {"bleu": _corpus_score(metric, predictions, references, settings)}
+    return {
+        "bleu": _corpus_score(metric, predictions, references, with_margin=settings.with_margin)
+    }
 
 
 def _chrf(
@@ -179,7 +181,7 @@ def _chrf(
     except ImportError as error:
         raise _needs("sacrebleu", name) from error
     metric = CHRF(lowercase=settings.lowercase, word_order=word_order)
-    return {name: _corpus_score(metric, predictions, references, settings)}
+    return {name: _corpus_score(metric, predictions, references, with_margin=settings.with_margin)}
 
 
 def _chrf_and_words(
@@ -193,11 +195,12 @@ def _corpus_score(
     metric: Any,
     predictions: Sequence[str],
     references: Sequence[Sequence[str]],
-    settings: _Settings,
+    *,
+    with_margin: bool,
 ) -> TextScore:
     streams = [list(stream) for stream in zip_longest(*references)]
     score = metric.corpus_score(list(predictions), streams)
-    margin = _margin_by_drawing(metric, predictions, streams) if settings.with_margin else None
+    margin = _margin_by_drawing(metric, predictions, streams) if with_margin else None
     return TextScore(float(score.score), str(metric.get_signature()), margin)
 
 
@@ -241,9 +244,12 @@ def _rouge(
         f"{_num_references(references)}|best:f1|case:lc|tok:unicode-words|stem:{stem}|"
         f"version:{version('rouge-score')}"
     )
-    found = {kind: _mean_score(all_, signature, settings) for kind, all_ in values.items()}
-    found["rougeLsum"] = _mean_score(values["rougeLsum"], f"{signature}|sentences:lines", settings)
-    return found
+    signatures = dict.fromkeys(values, signature)
+    signatures["rougeLsum"] = f"{signature}|sentences:lines"
+    return {
+        kind: _mean_score(values[kind], signatures[kind], with_margin=settings.with_margin)
+        for kind in values
+    }
 
 
 class _RougeWords:
@@ -285,7 +291,7 @@ def _meteor(
         f"{_num_references(references)}|best:score|case:lc|tok:unicode-words|"
         f"version:nltk-{version('nltk')}"
     )
-    return {"meteor": _mean_score(values, signature, settings)}
+    return {"meteor": _mean_score(values, signature, with_margin=settings.with_margin)}
 
 
 def _exact_match(
@@ -300,12 +306,12 @@ def _exact_match(
     ]
     case = "lc" if settings.lowercase else "mixed"
     signature = f"{_num_references(references)}|case:{case}|space:stripped"
-    return {"exact_match": _mean_score(values, signature, settings)}
+    return {"exact_match": _mean_score(values, signature, with_margin=settings.with_margin)}
 
 
-def _mean_score(values: Sequence[float], signature: str, settings: _Settings) -> TextScore:
+def _mean_score(values: Sequence[float], signature: str, *, with_margin: bool) -> TextScore:
     margin = None
-    if settings.with_margin and len(values) > 1:
+    if with_margin and len(values) > 1:
         margin = TWO_SIDED_95 * stdev(values) / len(values) ** 0.5
     return TextScore(fmean(values), signature, margin)
 

@@ -1,4 +1,4 @@
-"""Arguments of `forward` that are missing, said twice, or that a model does not have: refused.
+"""Checks of the arguments of `forward`: missing, given twice, or unknown to the model.
 
 transformers' contract lets every `forward` take further keywords. Ours hands them down to the stack
 that records outputs on request, which knows all that there may be, so that none is dropped unseen.

@@ -30,9 +30,9 @@ __all__ = [
 Attended = tuple[Tensor, Tensor | None]
 """What was attended to, and the attention weights where a kernel holds them."""
 
-logger = logging.get_logger(__name__)
+_logger = logging.get_logger(__name__)
 
-PRODUCTS_MAX_KEYS = 1024
+_PRODUCTS_MAX_KEYS = 1024
 """Longest key range for which plain products beat the fused CPU kernel in bf16 (measured)."""
 
 
@@ -58,7 +58,7 @@ def attend(
         dropout: probability of dropping an attention weight; 0 outside training.
         implementation: "sdpa", "eager" or "flex_attention".
     """
-    return IMPLEMENTATIONS[implementation](query_BHTK, key_BHSK, value_BHSK, mask, dropout)
+    return _IMPLEMENTATIONS[implementation](query_BHTK, key_BHSK, value_BHSK, mask, dropout)
 
 
 def prepare_mask(
@@ -99,10 +99,10 @@ def check_implementation(name: str, config: Any) -> None:
     Raises:
         ValueError: there is none of that name, or it cannot compute this model.
     """
-    if name not in IMPLEMENTATIONS:
+    if name not in _IMPLEMENTATIONS:
         raise ValueError(
             f'Specified `attn_implementation="{name}"` is not supported: choose one of '
-            f"{', '.join(IMPLEMENTATIONS)} (flash attention cannot express the mask of a "
+            f"{', '.join(_IMPLEMENTATIONS)} (flash attention cannot express the mask of a "
             "blank-infilling model)"
         )
     if name == "flex_attention" and getattr(config, "relative_bias_buckets", None):
@@ -114,7 +114,7 @@ def check_implementation(name: str, config: Any) -> None:
 def warn_without_weights(is_wanted: Any, implementation: str) -> None:
     """Warn, once, if attention weights are wanted of an implementation that has none."""
     if is_wanted and implementation != "eager":
-        logger.warning_once(
+        _logger.warning_once(
             f"output_attentions gives no attention weights with {implementation}, which never "
             "holds them: load the model with attn_implementation='eager'"
         )
@@ -138,7 +138,7 @@ def _products_are_faster(visible: Tensor, dtype: torch.dtype) -> bool:
         visible.device.type == "cpu"
         and dtype == torch.bfloat16
         and visible.shape[2] > 1
-        and visible.shape[3] <= PRODUCTS_MAX_KEYS
+        and visible.shape[3] <= _PRODUCTS_MAX_KEYS
     )
 
 
@@ -193,7 +193,7 @@ def _flex_block_mask(visible: Tensor) -> object:
     )
 
 
-IMPLEMENTATIONS: dict[str, Callable[[Tensor, Tensor, Tensor, Mask, float], Attended]] = {
+_IMPLEMENTATIONS: dict[str, Callable[[Tensor, Tensor, Tensor, Mask, float], Attended]] = {
     "sdpa": _sdpa,
     "eager": _eager,
     "flex_attention": _flex,

@@ -1,4 +1,4 @@
-"""Whether weights are numbers: a NaN or an infinity in one of them makes every answer worthless."""
+"""Checks that weights are finite: one NaN or infinity makes every answer worthless."""
 
 import math
 from collections.abc import Iterable

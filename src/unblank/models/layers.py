@@ -111,13 +111,13 @@ class TransformerLayer(GradientCheckpointingLayer):
         normed = self.input_layernorm(hidden_BTD)
         attended, _ = self.self_attn(normed, mask, past_key_values, columns_BQ)
         if columns_BQ is not None:
-            hidden_BTD = gather_columns(hidden_BTD, columns_BQ)
+            hidden_BTD = _gather_columns(hidden_BTD, columns_BQ)
         hidden_BTD = hidden_BTD + functional.dropout(attended, self.dropout, self.training)
         transformed = self.mlp(self.post_attention_layernorm(hidden_BTD))
         return hidden_BTD + functional.dropout(transformed, self.dropout, self.training)
 
 
-def gather_columns(hidden_BTD: Tensor, columns_BQ: Tensor) -> Tensor:
+def _gather_columns(hidden_BTD: Tensor, columns_BQ: Tensor) -> Tensor:
     """Return the states of some tokens of every row, [B, Q, D]."""
     return hidden_BTD.gather(1, columns_BQ[:, :, None].expand(-1, -1, hidden_BTD.shape[2]))
 

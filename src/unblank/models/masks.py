@@ -26,11 +26,11 @@ __all__ = [
     "with_prompt_keys",
 ]
 
-QUERY_BLOCK = 128
+_QUERY_BLOCK = 128
 """Queries handled together on CPU; smaller blocks skip more hidden keys but need more calls."""
 
 
-KEY_MULTIPLE = 64
+_KEY_MULTIPLE = 64
 """Key ranges begin and end at multiples of it: oneDNN builds a kernel for every new shape."""
 
 
@@ -154,7 +154,7 @@ def with_prompt_keys(visible: Tensor | None, num_prompt_keys: int) -> Tensor | N
     return functional.pad(visible, (num_prompt_keys, 0), value=True)
 
 
-def key_ranges(visible: Tensor, query_block: int = QUERY_BLOCK) -> list[KeyRange]:
+def key_ranges(visible: Tensor, query_block: int = _QUERY_BLOCK) -> list[KeyRange]:
     """Return, for every block of queries, the span of keys that some query of it sees.
 
     Args:
@@ -165,8 +165,8 @@ def key_ranges(visible: Tensor, query_block: int = QUERY_BLOCK) -> list[KeyRange
     for start in range(0, visible.shape[2], query_block):
         block = visible[:, 0, start : start + query_block]
         seen = block.any(dim=1).any(dim=0).nonzero()
-        first = int(seen[0]) // KEY_MULTIPLE * KEY_MULTIPLE
-        last = min(-(-(int(seen[-1]) + 1) // KEY_MULTIPLE) * KEY_MULTIPLE, visible.shape[3])
+        first = int(seen[0]) // _KEY_MULTIPLE * _KEY_MULTIPLE
+        last = min(-(-(int(seen[-1]) + 1) // _KEY_MULTIPLE) * _KEY_MULTIPLE, visible.shape[3])
         is_full = bool(block[:, :, first:last].all())
         ranges.append(KeyRange(start, start + block.shape[1], first, last, is_full))
     return ranges

@@ -33,7 +33,7 @@ _PARTS = 3
 """Embeddings that a token is the sum of, about equally large: its own and both positions."""
 
 
-def wave_positions(num_rows: int, num_waves: int) -> Tensor:
+def _wave_positions(num_rows: int, num_waves: int) -> Tensor:
     """Return float32[P, 2 W]: the cosines, then the sines, of waves; each row has length 1.
 
     Args:
@@ -41,15 +41,15 @@ def wave_positions(num_rows: int, num_waves: int) -> Tensor:
         num_waves: W, from the shortest wave to the longest, each longer by the same factor.
 
     Example:
-        >>> rows_PK = wave_positions(8, 4)
-        >>> torch.allclose(rows_PK[:-2] @ wave_shift(2, 4), rows_PK[2:], atol=1e-6)
+        >>> rows_PK = _wave_positions(8, 4)
+        >>> torch.allclose(rows_PK[:-2] @ _wave_shift(2, 4), rows_PK[2:], atol=1e-6)
         True
     """
     angles_PW = torch.arange(num_rows)[:, None] * _frequencies(num_waves)
     return torch.cat([angles_PW.cos(), angles_PW.sin()], dim=1) / math.sqrt(num_waves)
 
 
-def wave_shift(distance: int, num_waves: int) -> Tensor:
+def _wave_shift(distance: int, num_waves: int) -> Tensor:
     """Return float32[2 W, 2 W] that takes the row of a place to that of the place so much further.
 
     Args:
@@ -97,7 +97,7 @@ def _start_stack(stack: GlmInfillModel, generator: torch.Generator) -> None:
             "first_attention drawn"
         )
     axes_DK, _ = torch.linalg.qr(torch.randn(width, 2 * num_waves, generator=generator))
-    waves_PK = wave_positions(num_rows, num_waves)
+    waves_PK = _wave_positions(num_rows, num_waves)
     size = float(positions_PD.std()) * math.sqrt(width)
     positions_PD.copy_(size * waves_PK @ axes_DK.mT)
 
@@ -107,5 +107,5 @@ def _start_stack(stack: GlmInfillModel, generator: torch.Generator) -> None:
     maps_3HKD = weight.view(3, num_heads, -1, width)
     for head, distance in zip(range(num_heads), _DISTANCES, strict=False):
         queries_KD, keys_KD = maps_3HKD[0, head], maps_3HKD[1, head]
-        queries_KD[: 2 * num_waves] = gain * wave_shift(distance, num_waves).mT @ axes_DK.mT
+        queries_KD[: 2 * num_waves] = gain * _wave_shift(distance, num_waves).mT @ axes_DK.mT
         keys_KD[: 2 * num_waves] = gain * axes_DK.mT

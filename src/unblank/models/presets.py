@@ -1,10 +1,10 @@
 """Looking a preset up by name, for the tables of sizes of all families."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-__all__ = ["preset_fields"]
+__all__ = ["preset_fields", "unknown_preset"]
 
 
 def preset_fields(
@@ -22,6 +22,11 @@ def preset_fields(
     """
     key = name.lower()
     if key not in presets:
-        near = get_close_matches(key, presets, n=3) or list(presets)
-        raise ValueError(f"unknown preset {name!r}: did you mean {', '.join(near)}?")
+        raise unknown_preset(name, list(presets))
     return {**presets[key], **overrides}
+
+
+def unknown_preset(name: str, known: Sequence[str]) -> ValueError:
+    """Return the error that offers the nearest names of presets."""
+    near = get_close_matches(name.lower(), known, n=3) or known
+    return ValueError(f"unknown preset {name!r}: did you mean {', '.join(near)}?")

@@ -35,10 +35,10 @@ _SHARES = (
 
 
 def require_possible_sizes(config: Any) -> None:
-    """Raise if a field of a configuration has a value that no model can have.
+    """Raise if fields of a configuration have values that no model can have.
 
     Args:
-        config: with any of the fields of the models of this library.
+        config: of a model of this library; it need not have all the fields in the table.
 
     Raises:
         ValueError: the first such field, with what is allowed.
@@ -66,3 +66,13 @@ def require_possible_sizes(config: Any) -> None:
         value = getattr(config, name)
         if not (math.isfinite(value) and value >= 0):
             raise ValueError(f"{name} is {value!r}: it must be finite and at least 0")
+    if config.hidden_size % config.num_attention_heads:
+        raise ValueError(
+            f"hidden_size ({config.hidden_size}) must be a multiple of num_attention_heads "
+            f"({config.num_attention_heads})"
+        )
+    if config.tokenizer_size is not None and config.tokenizer_size > config.vocab_size:
+        raise ValueError(
+            f"tokenizer_size ({config.tokenizer_size}) must be at most vocab_size "
+            f"({config.vocab_size}), the rows of the embedding table"
+        )

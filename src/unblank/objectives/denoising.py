@@ -39,7 +39,7 @@ def denoising(
     settings, special = context.settings, context.special
     body = _body(tokens, special.eos)
     ending = tokens[1 + len(body) :]
-    noisy = permuted_sentences(body, context, settings.permute_sentences, rng)
+    noisy = permuted_sentences(body, context.sentence_end, settings.permute_sentences, rng)
     noisy = _NOISES[settings.noise](noisy, context, rng)
     if len(noisy) > 1 and rng.random() < settings.rotate_probability:
         noisy = np.roll(noisy, -int(rng.integers(1, len(noisy))))
@@ -76,17 +76,17 @@ def fragment(tokens: IntArray, rng: np.random.Generator, context: Seq2SeqContext
 
 
 def permuted_sentences(
-    body: IntArray, context: Seq2SeqContext, share: float, rng: np.random.Generator
+    body: IntArray, sentence_end: NDArray[np.uint8], share: float, rng: np.random.Generator
 ) -> IntArray:
     """Return the text with a share of its sentences, drawn at random, in each other's places.
 
     Args:
         body: int64[L].
-        context: says which tokens end a sentence; what follows the last of them is one, too.
+        sentence_end: uint8[V], which tokens end a sentence; what follows the last is one, too.
         share: of the sentences, rounded up.
         rng: source of randomness.
     """
-    ends = np.flatnonzero(sentence_breaks(body, context.sentence_end)[:-1]) + 1
+    ends = np.flatnonzero(sentence_breaks(body, sentence_end)[:-1]) + 1
     sentences = np.split(body, ends)
     chosen = rng.permutation(len(sentences))[: math.ceil(share * len(sentences))]
     order = np.arange(len(sentences))
@@ -94,7 +94,7 @@ def permuted_sentences(
     return np.concatenate([sentences[sentence] for sentence in order])
 
 
-def infilled(body: IntArray, context: Seq2SeqContext, rng: np.random.Generator) -> IntArray:
+def _infilled(body: IntArray, context: Seq2SeqContext, rng: np.random.Generator) -> IntArray:
     """Return the text with spans of Poisson length replaced by one mask each.
 
     Lengths are drawn until they cover `noise_ratio` of the text; a span of length 0 is a mask put
@@ -121,17 +121,17 @@ def infilled(body: IntArray, context: Seq2SeqContext, rng: np.random.Generator) 
 
 def _masked(body: IntArray, context: Seq2SeqContext, rng: np.random.Generator) -> IntArray:
     masks = _masks(len(body), context, rng)
-    return np.where(_chosen(body, context, rng), masks, body)
+    return np.where(_chosen(len(body), context.settings.noise_ratio, rng), masks, body)
 
 
 def _deleted(body: IntArray, context: Seq2SeqContext, rng: np.random.Generator) -> IntArray:
-    return body[~_chosen(body, context, rng)]
+    return body[~_chosen(len(body), context.settings.noise_ratio, rng)]
 
 
-def _chosen(body: IntArray, context: Seq2SeqContext, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Return bool[L], True on `noise_ratio` of the tokens."""
-    order: IntArray = rng.permutation(len(body))
-    return order < math.ceil(len(body) * context.settings.noise_ratio)
+def _chosen(count: int, share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Return bool[L], True on a share of the tokens."""
+    order: IntArray = rng.permutation(count)
+    return order < math.ceil(count * share)
 
 
 def _masks(count: int, context: Seq2SeqContext, rng: np.random.Generator) -> IntArray:
@@ -146,4 +146,4 @@ def _body(tokens: IntArray, eos: int) -> IntArray:
     return tokens[1:-1] if len(tokens) > 2 and tokens[-1] == eos else tokens[1:]
 
 
-_NOISES = {"infill": infilled, "mask": _masked, "delete": _deleted}
+_NOISES = {"infill": _infilled, "mask": _masked, "delete": _deleted}

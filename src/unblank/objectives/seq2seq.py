@@ -1,6 +1,6 @@
 """From settings to the objective of an encoder-decoder: a kind drawn for each sample by weight.
 
-`SEQ2SEQ_OBJECTIVES` lists every kind by name. Pairs of sentences have one kind of their own,
+`_SEQ2SEQ_OBJECTIVES` lists every kind by name. Pairs of sentences have one kind of their own,
 translation span corruption.
 """
 
@@ -19,7 +19,7 @@ from unblank.tokenization.special import SpecialIds
 
 __all__ = ["build_pair_objective", "build_seq2seq_objective", "seq2seq_shares"]
 
-SEQ2SEQ_OBJECTIVES: dict[
+_SEQ2SEQ_OBJECTIVES: dict[
     str, Callable[[IntArray, np.random.Generator, Seq2SeqContext], Seq2SeqExample]
 ] = {
     "span_corruption": span_corruption,
@@ -53,7 +53,7 @@ def build_seq2seq_objective(
     if "span_corruption" in weights:
         _require_sentinels(settings, special, settings.mask_ratio, max_length)
     context = _context(settings, special, sentence_end, language_id)
-    return mixture_of(SEQ2SEQ_OBJECTIVES, weights, context)
+    return mixture_of(_SEQ2SEQ_OBJECTIVES, weights, context)
 
 
 def build_pair_objective(
@@ -69,7 +69,7 @@ def build_pair_objective(
     """
     _require_sentinels(settings, special, settings.pair_mask_ratio, max_length)
     context = _context(settings, special, sentence_end, None)
-    return mixture_of(SEQ2SEQ_OBJECTIVES, {"translation_span_corruption": 1.0}, context)
+    return mixture_of(_SEQ2SEQ_OBJECTIVES, {"translation_span_corruption": 1.0}, context)
 
 
 def seq2seq_shares(settings: Seq2SeqSettings) -> dict[str, float]:

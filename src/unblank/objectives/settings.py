@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from unblank.objectives.weights import require_a_weight, weights_in
-from unblank.settings.identity import Before
+from unblank.settings.identity import EarlierDefault
 from unblank.settings.ranges import (
     NotNegative,
     Positive,
@@ -19,7 +19,7 @@ from unblank.settings.ranges import (
 
 __all__ = ["ObjectiveSettings"]
 
-WEIGHTED_OBJECTIVES = (
+_WEIGHTED_OBJECTIVES = (
     *("token", "sentence", "document", "masked", "causal"),
     *("mixed_masks", "fill_in_the_middle", "diffusion"),
 )
@@ -64,7 +64,7 @@ class ObjectiveSettings:
 
     mask_ratio: PositiveShare[float] = 0.15
     """Share of the tokens to mask, in (0, 1]; for token, sentence, masked and mixed_masks."""
-    sentence_limit: Annotated[NotNegative[float], Before(0.0)] = 2.0
+    sentence_limit: Annotated[NotNegative[float], EarlierDefault(0.0)] = 2.0
     """Sentence spans hide at most so many times mask_ratio: of a longer sentence, a part. 0 has no
     limit, as the published program."""
 
@@ -118,7 +118,7 @@ class ObjectiveSettings:
 
     def weights(self) -> dict[str, float]:
         """Return objective name -> weight as given, those of weight 0 included."""
-        return weights_in(self, WEIGHTED_OBJECTIVES)
+        return weights_in(self, _WEIGHTED_OBJECTIVES)
 
     def _check_reach(self) -> None:
         """Between two spans one token stays, which bounds the share that spans can cover."""

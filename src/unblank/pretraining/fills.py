@@ -65,7 +65,7 @@ def fill_function(
         # Half the positions: the text is encoded again when filled, perhaps into more tokens.
         width = sampler.settings.max_length // 4
         blanks = [
-            held_out_blank(sampler.draw_example(number), tokenizer, special, width)
+            _held_out_blank(sampler.draw_example(number), tokenizer, special, width)
             for number in range(min(_NUM_SHOWN, sampler.num_chunks))
         ]
         fill = _blank_filler(model, tokenizer)
@@ -89,7 +89,7 @@ def fill_function(
     return fill_all
 
 
-def held_out_blank(
+def _held_out_blank(
     example: Example, tokenizer: PreTrainedTokenizerFast, special: SpecialIds, width: int
 ) -> HeldOutBlank:
     """Return a sample of the objective `single_span` as a readable text.

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from contextlib import ExitStack
 from pathlib import Path
 
+from unblank.atomic_folders import used_folder
 from unblank.engine.logging import Display
 from unblank.engine.parallel import World, join_world
 from unblank.families.table import family_of_run
@@ -24,7 +25,6 @@ from unblank.pretraining.run import refuse_without_text
 from unblank.pretraining.settings import PretrainSettings
 from unblank.pretraining.standard_input import keep_standard_input
 from unblank.settings.given import changed_names, refuse_unused
-from unblank.whole_folders import used_folder
 
 __all__ = ["run_prepare"]
 
@@ -50,7 +50,7 @@ def run_prepare(settings: PretrainSettings, *, given: Collection[str] | None = N
     with join_world("cpu") as world, ExitStack() as stack:
         settings = keep_standard_input(settings, world)
         if world.is_main:
-            cache_dir = cache_folder(settings.data, settings.train.output_dir)
+            cache_dir = cache_folder(settings.data.cache_dir, settings.train.output_dir)
             stack.enter_context(used_folder(cache_dir))
         display = Display(total_steps=1, is_main=world.is_main, is_terminal=False)
         text, folder = _prepared(settings, world, display)

@@ -16,7 +16,6 @@ from transformers import PreTrainedTokenizerFast
 from unblank.data.drawn_texts import DrawnTexts
 from unblank.data.files import FileSearch
 from unblank.data.hold_out import HashPart, hold_out_thresholds
-from unblank.data.known_text import question_of
 from unblank.data.language_sources import LanguageSource, open_language_sources
 from unblank.data.pairs import PairCorpus, pair_texts, parse_pair_source, prepare_pairs
 from unblank.data.prepared import PreparedCorpus
@@ -24,6 +23,7 @@ from unblank.data.report import documents_table
 from unblank.data.sampling import MINIMUM_TOKENS
 from unblank.data.shards import SHARDS_NAME, CorpusCache
 from unblank.data.sources import TextFiles
+from unblank.data.text_file_cache import cache_key
 from unblank.engine.logging import Display
 from unblank.engine.parallel import World
 from unblank.families.family import Family
@@ -68,9 +68,9 @@ class PreparedText:
         return documents_table(rows, max_length=max_length)
 
 
-def cache_folder(data: PretrainDataSettings, output_dir: Path) -> Path:
-    """Return where prepared text lies: where `data` says, or beside the folder of the run."""
-    return data.cache_dir or output_dir.parent / SHARDS_NAME
+def cache_folder(cache_dir: Path | None, output_dir: Path) -> Path:
+    """Return where prepared text lies: where the settings say, or beside the folder of the run."""
+    return cache_dir or output_dir.parent / SHARDS_NAME
 
 
 def open_cache(data: PretrainDataSettings, output_dir: Path, world: World) -> CorpusCache:
@@ -82,7 +82,7 @@ def open_cache(data: PretrainDataSettings, output_dir: Path, world: World) -> Co
         world: the processes of the run.
     """
     return CorpusCache(
-        cache_folder(data, output_dir),
+        cache_folder(data.cache_dir, output_dir),
         processes=world,
         verify=data.verify,
         show_progress=world.is_main,
@@ -130,8 +130,8 @@ def prepare_text(
 
     def kept(wanted: Mapping[str, Any]) -> Path:
         named = [_named(cache, source) for source in sources]
-        question = question_of({**wanted, "drawn": [alpha, num_characters]}, named)
-        return cache.folder / f"tokenizer-{question}"
+        key = cache_key({**wanted, "drawn": [alpha, num_characters]}, named)
+        return cache.folder / f"tokenizer-{key}"
 
     with world.main_first():
         opened = open_tokenizer(
@@ -189,14 +189,14 @@ def find_hold_out(data: PretrainDataSettings, output_dir: Path, world: World) ->
     sources = open_language_sources(data.train, text_field=data.text_field, cache_dir=cache.folder)
     texts = [_texts(data, source, None) for source in sources]
     cache.hash_files(path for source in texts for path in source.paths)
-    question = question_of("hold_out", data.hold_out, [_named(cache, source) for source in texts])
-    found: list[int] | None = cache.known.recall(question)
+    key = cache_key("hold_out", data.hold_out, [_named(cache, source) for source in texts])
+    found: list[int] | None = cache.files.get(key)
     if found is None:
         mine = hold_out_thresholds(texts, data.hold_out) if world.is_main else None
         found = world.gather(mine)[0]
-        cache.known.remember(question, found)
+        cache.files.put(key, found)
         if world.is_main:
-            cache.known.save()
+            cache.files.save()
     assert found is not None
     if not any(found) and world.is_main:
         warnings.warn(
@@ -256,7 +256,7 @@ class _Preparing:
 def _named(cache: CorpusCache, source: TextFiles) -> list[Any]:
     """Return what says which documents a source has."""
     part = [source.part.threshold, source.part.is_held_out] if source.part else None
-    names = [(path.name, cache.known.digest(path)) for path in source.paths]
+    names = [(path.name, cache.files.digest(path)) for path in source.paths]
     return [names, source.fields or source.text_field, source.text_unit, part]
 
 

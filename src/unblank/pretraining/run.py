@@ -7,28 +7,29 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from unblank.atomic_folders import used_folder
 from unblank.data.settings import MIXTURE
 from unblank.data.shards import SHARDS_NAME
 from unblank.engine.dry_run import DryRun, thrown_away
 from unblank.engine.parallel import join_world
-from unblank.engine.run import Run, run
+from unblank.engine.run import run
+from unblank.engine.run_spec import RunSpec
 from unblank.engine.training import AllWeights, RunContext
 from unblank.families.table import family_of_run
 from unblank.pretraining.prepared_text import cache_folder, find_hold_out
-from unblank.pretraining.settings import PretrainSettings
+from unblank.pretraining.settings import PretrainSettings, PretrainTrainSettings
 from unblank.pretraining.standard_input import keep_standard_input
 from unblank.pretraining.training import Pretraining, open_pretraining
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.settings.given import changed_names
 from unblank.starting.model import describe_start
 from unblank.starting.tokenizer import TOKENIZER_NAME
-from unblank.whole_folders import used_folder
 
 __all__ = ["dry_run_pretrain", "refuse_without_text", "run_pretrain"]
 
-USUAL_STEPS = 1000
+_USUAL_STEPS = 1000
 """Steps of a run whose length is not given."""
-USUAL_PERIOD = 500
+_USUAL_PERIOD = 500
 """Most steps between two validations, and between two checkpoints, where nothing is said."""
 
 
@@ -67,20 +68,20 @@ def run_pretrain(
         settings = keep_standard_input(settings, world)
         data, train = settings.data, settings.train
         if world.is_main:
-            stack.enter_context(used_folder(cache_folder(data, train.output_dir)))
+            stack.enter_context(used_folder(cache_folder(data.cache_dir, train.output_dir)))
         hold_out = find_hold_out(data, train.output_dir, world)
-        _require_held_out(settings, is_there=data.has_held_out_files or any(hold_out))
+        _require_held_out(settings.train, is_there=data.has_held_out_files or any(hold_out))
         run(
-            Run(
+            RunSpec(
                 command="pretrain",
                 settings=settings,
                 open_training=partial(_open_training, settings, given, hold_out),
                 method=AllWeights(),
                 start=_describe_start(settings),
-                effective=effective_pretrain_settings,
+                effective=_effective_pretrain_settings,
                 learning_rate=settings.optim.learning_rate,
                 is_validated=data.has_held_out_files or any(hold_out),
-                most_usual_period=USUAL_PERIOD,
+                most_usual_period=_USUAL_PERIOD,
                 fill_every=train.sample_every,
                 average_last=train.average_last,
                 final=train.chosen_weights,
@@ -111,7 +112,7 @@ def dry_run_pretrain(
     """
     given = changed_names(settings) if given is None else given
     train, data = settings.train, settings.data
-    cache_dir = cache_folder(data, train.output_dir)
+    cache_dir = cache_folder(data.cache_dir, train.output_dir)
     with thrown_away(train.output_dir, cache_dir, [TOKENIZER_NAME]) as folder:
         measured = replace(
             settings,
@@ -143,7 +144,7 @@ def _with_length(settings: PretrainSettings) -> PretrainSettings:
     train = settings.train
     if train.max_steps is not None or train.minutes is not None:
         return settings
-    return replace(settings, train=replace(train, max_steps=USUAL_STEPS))
+    return replace(settings, train=replace(train, max_steps=_USUAL_STEPS))
 
 
 def _refuse_early(settings: PretrainSettings) -> None:
@@ -159,9 +160,8 @@ def _refuse_early(settings: PretrainSettings) -> None:
             )
 
 
-def _require_held_out(settings: PretrainSettings, *, is_there: bool) -> None:
+def _require_held_out(train: PretrainTrainSettings, *, is_there: bool) -> None:
     """Raise ValueError for a setting that means nothing without held-out text."""
-    train = settings.train
     wanted = {
         "train.sample_every": train.sample_every > 0,
         "train.average_last": train.average_last > 0,
@@ -193,7 +193,7 @@ def _open_training(
     )
 
 
-def effective_pretrain_settings(
+def _effective_pretrain_settings(
     settings: PretrainSettings, checkpoint: Path | None, num_processes: int
 ) -> dict[str, Any]:
     """Return the settings that stand for others when two starts are compared.

@@ -9,7 +9,7 @@ from unblank.data.language_sources import find_entry_files, parse_entry
 from unblank.data.loader import DataState, RowStream, StepBatches, validation_batches
 from unblank.engine.held_out import HeldOutLosses, held_out_losses
 from unblank.engine.memory_plan import ProcessLayout, count_sizes, plan_memory
-from unblank.engine.parallel import World, require_equal_shares
+from unblank.engine.parallel import require_equal_shares
 from unblank.engine.training import Evaluation, RunContext
 from unblank.engine.units import TrainUnit
 from unblank.examples import IGNORE_INDEX, AnyExample, Seq2SeqExample, TrainBatch
@@ -104,7 +104,7 @@ def open_pretraining(
     )
 
 
-def held_out_scores(
+def _held_out_scores(
     losses: HeldOutLosses[HeldOutPart], names: Sequence[str], languages: Sequence[str]
 ) -> dict[str, float]:
     """Return the loss and, where there are several, its parts: by loss, objective and source.
@@ -176,12 +176,12 @@ class Pretraining:
         self.facts: Mapping[str, str] = {
             "tokenizer": materials.vocabulary,
             "text": materials.description,
-            "step": _step_text(train, materials, context.world),
+            "step": _step_text(train, materials.length, context.world.size),
             "objective": _objective_text(family, sections, materials),
         }
         if any(materials.languages):
             context.display.show(
-                shares_table(language_shares(materials, train), is_verbose=train.verbose)
+                shares_table(_language_shares(materials, train), is_verbose=train.verbose)
             )
         is_sharded = train.parallel == "fsdp" and context.world.size > 1
         self._can_fill = not is_sharded
@@ -259,7 +259,7 @@ class Pretraining:
             self._measure_bytes()
         losses = held_out_losses(model, self.unit, self._batches, self._world, self._precision)
         names, languages = self._materials.held_out_names, self._materials.held_out_languages
-        scores = held_out_scores(losses, names, languages)
+        scores = _held_out_scores(losses, names, languages)
         if self._num_bytes:
             scores |= language_bits(losses, self._num_bytes, languages, next(iter(losses.weights)))
         return Evaluation(scores=scores)
@@ -342,7 +342,7 @@ def _require_tags_of_use(data: PretrainDataSettings, sections: FamilySections) -
         )
 
 
-def language_shares(materials: Materials, train: PretrainTrainSettings) -> list[LanguageShare]:
+def _language_shares(materials: Materials, train: PretrainTrainSettings) -> list[LanguageShare]:
     """Return how much of each language the run draws, as far as the first samples tell.
 
     Args:
@@ -377,10 +377,10 @@ def _num_positions(example: AnyExample) -> int:
     return len(example)
 
 
-def _step_text(train: PretrainTrainSettings, materials: Materials, world: World) -> str:
-    micro_batches = max(train.batch_size // (train.rows_per_pass * world.size), 1)
+def _step_text(train: PretrainTrainSettings, length: int, num_processes: int) -> str:
+    micro_batches = max(train.batch_size // (train.rows_per_pass * num_processes), 1)
     return (
-        f"{counted(train.batch_size, 'row')} of {materials.length} positions in "
+        f"{counted(train.batch_size, 'row')} of {length} positions in "
         f"{counted(micro_batches, 'micro-batch', 'micro-batches')}"
     )
 

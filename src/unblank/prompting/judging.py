@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from unblank.metrics.answers import Answer, score_answers
 from unblank.prompting.examples import TaskExample, require_labels
-from unblank.prompting.scoring import Prediction
+from unblank.prompting.predicting import Prediction
 from unblank.prompting.task import ClozeTask
 
 __all__ = ["judge", "right_label", "to_answers"]

@@ -13,7 +13,7 @@ from unblank.data.fields import with_nested
 
 __all__ = ["READERS", "RawExample", "pronoun_span"]
 
-Kind = TypeVar("Kind")
+_Kind = TypeVar("_Kind")
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +253,7 @@ def _whole(record: Mapping[str, Any], name: str) -> int:
     return int(value)
 
 
-def _of_kind(record: Mapping[str, Any], name: str, kind: type[Kind], called: str) -> Kind:
+def _of_kind(record: Mapping[str, Any], name: str, kind: type[_Kind], called: str) -> _Kind:
     value = _get(record, name)
     if not isinstance(value, kind) or value == "":
         raise ValueError(f"field {name!r} must be {called}, got {value!r}")

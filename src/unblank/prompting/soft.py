@@ -25,7 +25,7 @@ __all__ = ["SoftPrompt", "attach_soft_prompt", "new_soft_prompt", "require_glm"]
 EncoderName = Literal["none", "lstm", "mlp"]
 
 
-class LstmEncoder(nn.Module):
+class _LstmEncoder(nn.Module):
     """Two bidirectional LSTM layers over the prompt, then two linear layers with ReLU between."""
 
     def __init__(self, width: int) -> None:
@@ -41,7 +41,7 @@ class LstmEncoder(nn.Module):
         return encoded
 
 
-class MlpEncoder(nn.Module):
+class _MlpEncoder(nn.Module):
     """Two linear layers with ReLU between, over each vector alone."""
 
     def __init__(self, width: int) -> None:
@@ -56,8 +56,8 @@ class MlpEncoder(nn.Module):
 
 ENCODERS: dict[EncoderName, Callable[[int], nn.Module]] = {
     "none": lambda width: nn.Identity(),
-    "lstm": LstmEncoder,
-    "mlp": MlpEncoder,
+    "lstm": _LstmEncoder,
+    "mlp": _MlpEncoder,
 }
 """The modules between parameters and vectors, with the names and shapes of the original."""
 

@@ -17,7 +17,7 @@ from unblank.prompting.soft import require_glm
 __all__ = ["attach_deep_prompt", "deep_prompt_of_states", "new_deep_prompt"]
 
 
-class LayerPrompt(nn.Module):
+class _LayerPrompt(nn.Module):
     """The keys and values of one layer, float[2, N, D]."""
 
     def __init__(self, keys_values_2ND: Tensor) -> None:
@@ -92,5 +92,5 @@ def attach_deep_prompt(model: Any, keys_values_L2ND: Tensor) -> None:
             f"needs {list(expected)}: layers, keys and values, vectors, width"
         )
     for layer, keys_values_2ND in zip(body.layers, keys_values_L2ND, strict=True):
-        layer.self_attn.prompt = LayerPrompt(keys_values_2ND.clone()).to(model.device)
+        layer.self_attn.prompt = _LayerPrompt(keys_values_2ND.clone()).to(model.device)
     body.num_prompt_keys = keys_values_L2ND.shape[2]

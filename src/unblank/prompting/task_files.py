@@ -68,24 +68,8 @@ def _build(path: Path, entries: Any) -> ClozeTask:
             "candidates (texts with fields, or the name of a field that lists them), or labels for "
             "a classifier alone"
         )
-    if bool(entries.get("patterns")) == bool(named):
-        raise ValueError(
-            f"{line_of(entries, 'patterns')}"
-            + (
-                "labels have no words for patterns: give a verbalizer instead of labels"
-                if named
-                else "patterns needs at least one pattern"
-            )
-        )
-    patterns = tuple(_task_pattern(entry, verbalizer) for entry in entries.get("patterns", ()))
+    patterns = _patterns(entries, verbalizer, is_named=bool(named))
     labels = named or tuple(patterns[0].verbalizer)
-    for other in patterns[1:]:
-        if set(other.verbalizer) != set(labels):
-            raise ValueError(
-                f"{at_line(other.pattern.text)}pattern {other.pattern.text!r} has the labels "
-                f"{list(other.verbalizer)}, but the first has {list(labels)}: all patterns must "
-                "have the same labels"
-            )
     language = _language(entries)
     verbalizers = read_verbalizers(
         entries, labels, {} if verbalizer is None else parse_verbalizer(verbalizer),
@@ -130,6 +114,35 @@ def _build(path: Path, entries: Any) -> ClozeTask:
     )
     check_task(task, entries)
     return task
+
+
+def _patterns(
+    entries: Mapping[str, Any], verbalizer: Any, *, is_named: bool
+) -> tuple[TaskPattern, ...]:
+    """Return the patterns, which have the same labels; a task whose labels are only named has none.
+
+    Args:
+        entries: of the file.
+        verbalizer: of the patterns without one of their own.
+        is_named: whether the labels have names and no words.
+    """
+    if bool(entries.get("patterns")) == is_named:
+        why = (
+            "labels have no words for patterns: give a verbalizer instead of labels"
+            if is_named
+            else "patterns needs at least one pattern"
+        )
+        raise ValueError(f"{line_of(entries, 'patterns')}{why}")
+    patterns = tuple(_task_pattern(entry, verbalizer) for entry in entries.get("patterns", ()))
+    for other in patterns[1:]:
+        labels = list(patterns[0].verbalizer)
+        if set(other.verbalizer) != set(labels):
+            raise ValueError(
+                f"{at_line(other.pattern.text)}pattern {other.pattern.text!r} has the labels "
+                f"{list(other.verbalizer)}, but the first has {labels}: all patterns must have the "
+                "same labels"
+            )
+    return patterns
 
 
 def _usual_metrics(decision: Decision, is_regression: bool) -> tuple[str, ...]:

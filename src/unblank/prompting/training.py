@@ -1,4 +1,4 @@
-"""From examples to what a model learns from: which of them teach, which candidates, which target.
+"""Training examples of a task: which are used, with which candidates, and for which target.
 
 WSC teaches only by sentences in which the phrase is right, ReCoRD one right entity among a few
 wrong ones, as in the published program.

@@ -15,7 +15,14 @@ from unblank.prompting.patterns import FieldUse, Pattern, Template, fill_templat
 from unblank.prompting.verbalizers import Verbalizer, parse_verbalizer
 from unblank.prompting.yaml_lines import LineText, at_line
 
-__all__ = ["Wording", "read_universal", "read_verbalizers", "read_wordings", "words_of_all"]
+__all__ = [
+    "ENGLISH",
+    "Wording",
+    "read_universal",
+    "read_verbalizers",
+    "read_wordings",
+    "words_of_all",
+]
 
 ENGLISH = "en"
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from unblank.atomic_folders import new_folder
 from unblank.extras import optional_package, require_package
 from unblank.generation.passages import Passage
 from unblank.integrity import (
@@ -21,7 +22,7 @@ from unblank.integrity import (
     find_damage,
     read_record,
     seal,
-    write_at_once,
+    write_atomically,
 )
 from unblank.retrieval.cutting import cut_passages
 from unblank.retrieval.words import WORDS, search_words
@@ -30,7 +31,6 @@ from unblank.untrusted.json_text import read_json_object
 from unblank.untrusted.links import refuse_links_out
 from unblank.untrusted.npy import require_whole_array
 from unblank.version import __version__
-from unblank.whole_folders import new_folder
 
 __all__ = [
     "CutDocument",
@@ -41,7 +41,7 @@ __all__ = [
     "write_index",
 ]
 
-RECORD_NAME = "index.json"
+_RECORD_NAME = "index.json"
 _PASSAGES_NAME = "passages.jsonl"
 _VOCABULARY_NAME, _PARAMETERS_NAME = "vocab.index.json", "params.index.json"
 _OTHER_NAMES = (_PASSAGES_NAME, _VOCABULARY_NAME, _PARAMETERS_NAME)
@@ -154,14 +154,14 @@ def write_index(
             "passages": len(word_ids),
             "files": facts_of_files(folder),
         }
-        write_at_once(folder / RECORD_NAME, seal(record, readable=True))
+        write_atomically(folder / _RECORD_NAME, seal(record, readable=True))
     return IndexReport(num_documents, len(word_ids), len(vocabulary), without_words, with_blanks)
 
 
 def require_room(output: Path, *, replace: bool = False) -> None:
     """Raise unless an index can be written to a folder; arguments and errors as above."""
     require_package("bm25s", _PURPOSE)
-    if output.exists() and not (replace and (output / RECORD_NAME).is_file()):
+    if output.exists() and not (replace and (output / _RECORD_NAME).is_file()):
         advice = (
             "that is not an index" if replace else "choose another --output, or add --overwrite"
         )
@@ -184,19 +184,19 @@ class PassageIndex:
     """
 
     def __init__(self, folder: Path) -> None:
-        if not (folder / RECORD_NAME).is_file():
+        if not (folder / _RECORD_NAME).is_file():
             raise FileNotFoundError(
-                f"{folder} is not an index of passages: it has no {RECORD_NAME}; `unblank index` "
+                f"{folder} is not an index of passages: it has no {_RECORD_NAME}; `unblank index` "
                 "makes one"
             )
         refuse_links_out(folder)
-        if damage := find_damage(folder, RECORD_NAME):
+        if damage := find_damage(folder, _RECORD_NAME):
             raise ValueError(f"the index {folder} is damaged: {damage}: make it again")
-        self.sha256 = str(file_facts(folder / RECORD_NAME)["sha256"])
-        record = read_record(folder / RECORD_NAME)
+        self.sha256 = str(file_facts(folder / _RECORD_NAME)["sha256"])
+        record = read_record(folder / _RECORD_NAME)
         if missing := {*_ARRAY_NAMES, *_OTHER_NAMES} - set(record.get("files", {})):
             raise ValueError(
-                f"the index {folder} is damaged: {RECORD_NAME} says nothing of "
+                f"the index {folder} is damaged: {_RECORD_NAME} says nothing of "
                 f"{', '.join(sorted(missing))}: make it again"
             )
         if record.get("divided_into") != WORDS:

@@ -29,7 +29,7 @@ __all__ = [
 CodePoints = tuple[tuple[int, int], ...]
 """Ranges in order, neither touching nor overlapping; both ends are included."""
 
-NUM_CODE_POINTS = sys.maxunicode + 1
+_NUM_CODE_POINTS = sys.maxunicode + 1
 ALL: CodePoints = ((0, sys.maxunicode),)
 
 
@@ -57,7 +57,7 @@ def both(one: CodePoints, other: CodePoints) -> CodePoints:
 def complement(ranges: CodePoints) -> CodePoints:
     """Return all code points that are not in the set."""
     ends = [-1, *(high for _, high in ranges)]
-    starts = [*(low for low, _ in ranges), NUM_CODE_POINTS]
+    starts = [*(low for low, _ in ranges), _NUM_CODE_POINTS]
     gaps = zip(ends, starts, strict=True)
     return tuple((end + 1, start - 1) for end, start in gaps if end + 1 < start)
 
@@ -72,8 +72,8 @@ def category(name: str) -> CodePoints:
     """
     if name in _PATTERNS:
         return _matched(re.compile(_PATTERNS[name]))
-    points = range(NUM_CODE_POINTS)
-    return _ranges(np.fromiter(map(_TESTS[name], map(chr, points)), bool, NUM_CODE_POINTS))
+    points = range(_NUM_CODE_POINTS)
+    return _ranges(np.fromiter(map(_TESTS[name], map(chr, points)), bool, _NUM_CODE_POINTS))
 
 
 _PATTERNS = {"digit": r"\d+", "space": r"\s+", "word": r"\w+"}
@@ -106,7 +106,7 @@ def script(name: str) -> CodePoints:
 def same_in_lower_case(ranges: CodePoints) -> CodePoints:
     """Return the characters whose lower case is that of one in the set."""
     lower_P = _lower_cases()
-    is_wanted = np.zeros(NUM_CODE_POINTS, dtype=bool)
+    is_wanted = np.zeros(_NUM_CODE_POINTS, dtype=bool)
     for low, high in ranges:
         is_wanted[lower_P[low : high + 1]] = True
     return _ranges(is_wanted[lower_P])
@@ -121,11 +121,11 @@ def classes_of(sets: Sequence[CodePoints]) -> tuple[NDArray[np.int32], list[froz
     Returns:
         int32[P], the class of each code point, and the classes that make up each set.
     """
-    edges = {0, NUM_CODE_POINTS}
+    edges = {0, _NUM_CODE_POINTS}
     for ranges in sets:
         edges.update(low for low, _ in ranges)
         edges.update(high + 1 for _, high in ranges)
-    starts = np.array(sorted(edges - {NUM_CODE_POINTS}), dtype=np.int64)
+    starts = np.array(sorted(edges - {_NUM_CODE_POINTS}), dtype=np.int64)
     members = np.zeros((len(sets) + 1, len(starts)), dtype=bool)
     for row, ranges in zip(members, sets, strict=False):
         if ranges:
@@ -134,14 +134,14 @@ def classes_of(sets: Sequence[CodePoints]) -> tuple[NDArray[np.int32], list[froz
             row[:] = (place >= 0) & (starts <= highs[place])
     _, found = np.unique(np.packbits(members, axis=0), axis=1, return_inverse=True)
     class_of_each: NDArray[np.int32] = found.ravel().astype(np.int32)
-    lengths = np.diff(np.append(starts, NUM_CODE_POINTS))
+    lengths = np.diff(np.append(starts, _NUM_CODE_POINTS))
     class_P: NDArray[np.int32] = np.repeat(class_of_each, lengths)
     return class_P, [frozenset(class_of_each[row].tolist()) for row in members[:-1]]
 
 
 def _matched(pattern: Any) -> CodePoints:
     """Return the code points of which a pattern matches every run."""
-    everything = "".join(map(chr, range(NUM_CODE_POINTS)))
+    everything = "".join(map(chr, range(_NUM_CODE_POINTS)))
     return tuple((one.start(), one.end() - 1) for one in pattern.finditer(everything))
 
 
@@ -154,7 +154,7 @@ def _ranges(is_in: NDArray[np.bool_]) -> CodePoints:
 @cache
 def _lower_cases() -> NDArray[np.int64]:
     """Return int64[P], the lower case of each code point where it is one character."""
-    lower = (chr(point).lower() for point in range(NUM_CODE_POINTS))
+    lower = (chr(point).lower() for point in range(_NUM_CODE_POINTS))
     found = (ord(text) if len(text) == 1 else -1 for text in lower)
-    lower_P = np.fromiter(found, np.int64, NUM_CODE_POINTS)
-    return np.where(lower_P < 0, np.arange(NUM_CODE_POINTS), lower_P)
+    lower_P = np.fromiter(found, np.int64, _NUM_CODE_POINTS)
+    return np.where(lower_P < 0, np.arange(_NUM_CODE_POINTS), lower_P)

@@ -29,13 +29,13 @@ __all__ = ["NEVER", "AnswerConstraint", "Constraint", "RuleProgress"]
 NEVER = 32_767
 """More tokens than any answer has."""
 
-MOST_STEPS = 50_000_000
+_MOST_STEPS = 50_000_000
 """Steps of the automaton along all tokens from all states; about five seconds."""
-MOST_WAYS = 10_000_000
+_MOST_WAYS = 10_000_000
 """Different ways from state to state, once for each token that must come; some 200 MB."""
-AT_ONCE = 1_000_000
+_AT_ONCE = 1_000_000
 """Steps that are taken together, at most."""
-KEPT_STATES = 32
+_KEPT_STATES = 32
 """States whose allowed tokens are kept."""
 
 
@@ -102,11 +102,6 @@ class Constraint:
         self._kept: OrderedDict[tuple[int, int], Tensor] = OrderedDict()
         self.fewest = int(self._left_jS[min_tokens, self._place[self._start]])
 
-    @property
-    def num_states(self) -> int:
-        """S."""
-        return len(self._states)
-
     def begin(self, limit: int) -> "RuleProgress":
         """Return where an answer begins.
 
@@ -145,7 +140,7 @@ class Constraint:
         may_end = missing == 0 and self._is_end(place, node)
         needs_V[self._end_ids] = 0 if may_end else NEVER
         self._kept[key] = needs_V
-        if len(self._kept) > KEPT_STATES:
+        if len(self._kept) > _KEPT_STATES:
             self._kept.popitem(last=False)
         return needs_V
 
@@ -184,7 +179,7 @@ class Constraint:
                 (new[is_between], self._paths_between),
                 (new[~is_between & ~is_start], self._paths_inside),
             ):
-                size = max(AT_ONCE // paths.num_nodes, 1)
+                size = max(_AT_ONCE // paths.num_nodes, 1)
                 for start in range(0, len(states), size):
                     before, codes = self._ways(states[start : start + size], paths)
                     sources.append(before)
@@ -210,7 +205,7 @@ class Constraint:
         codes = states[which].astype(np.int64) * self._stride + ends
         ways = np.unique(rows[which] * len(self._place) + codes)
         self._num_ways += len(ways)
-        if self._num_steps > MOST_STEPS or self._num_ways * (self.min_tokens + 1) > MOST_WAYS:
+        if self._num_steps > _MOST_STEPS or self._num_ways * (self.min_tokens + 1) > _MOST_WAYS:
             raise TooLargeError
         return states_B[ways // len(self._place)], ways % len(self._place)
 

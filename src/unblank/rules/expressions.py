@@ -17,7 +17,7 @@ ExpressionKind = Literal["nothing", "empty", "set", "concat", "either", "both", 
 NOTHING, EMPTY, ANYTHING = 0, 1, 2
 """No text at all; the empty text; every text."""
 
-MOST_DERIVED = 1_000_000
+_MOST_DERIVED = 1_000_000
 """Parts of expressions that are looked at; about two seconds."""
 
 
@@ -114,7 +114,7 @@ class Expressions:
         """Return what must follow a character of a class.
 
         Raises:
-            TooLargeError: after `MOST_DERIVED` steps.
+            TooLargeError: after `_MOST_DERIVED` steps.
         """
         key = (expression, class_id)
         found = self._derivatives.get(key)
@@ -150,7 +150,7 @@ class Expressions:
     def _new_derivative(self, expression: int, class_id: int) -> int:
         kind, parts = self._kinds[expression], self._parts[expression]
         self._num_steps += 1 + len(parts)
-        if self._num_steps > MOST_DERIVED:
+        if self._num_steps > _MOST_DERIVED:
             raise TooLargeError
         match kind:
             case "nothing" | "empty":

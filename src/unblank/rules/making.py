@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ConstraintMaker"]
 
-KEPT_CONSTRAINTS = 16
+_KEPT_CONSTRAINTS = 16
 """Each has some megabytes for a vocabulary of 30,000 tokens."""
 
 
@@ -33,7 +33,7 @@ class ConstraintMaker:
         token_ids: those that may be written, in ascending order, without ends.
         end_ids: tokens that end an answer.
         vocab_size: rows of the model's output.
-        stands_alone: whether an answer is decoded by itself, or after the text before it.
+        is_standalone: whether an answer is decoded by itself, or after the text before it.
     """
 
     def __init__(
@@ -43,14 +43,14 @@ class ConstraintMaker:
         token_ids: Sequence[int],
         end_ids: Collection[int],
         vocab_size: int,
-        stands_alone: bool,
+        is_standalone: bool,
     ) -> None:
         self._core = text_encoder(tokenizer)
         self._unknown_id = tokenizer.unk_token_id
         self._token_ids = token_ids
         self._end_ids = sorted(end_ids)
         self._vocab_size = vocab_size
-        self._stands_alone = stands_alone
+        self._is_standalone = is_standalone
         self._vocabulary: Vocabulary | None = None
         self._kept: OrderedDict[tuple[tuple[Rule, ...], int], Constraint] = OrderedDict()
         self._lock = Lock()
@@ -81,7 +81,7 @@ class ConstraintMaker:
             if constraint is None:
                 constraint = self._kept[key] = self._new(rules, low, high)
             self._kept.move_to_end(key)
-            if len(self._kept) > KEPT_CONSTRAINTS:
+            if len(self._kept) > _KEPT_CONSTRAINTS:
                 self._kept.popitem(last=False)
         if constraint.fewest > min(limit, high):
             raise ValueError(_unmet(rules, constraint.fewest, min(limit, high)))
@@ -90,7 +90,7 @@ class ConstraintMaker:
     def _new(self, rules: Sequence[Rule], low: int, high: int) -> Constraint:
         if self._vocabulary is None:
             self._vocabulary = read_token_bytes(
-                self._core, self._token_ids, stands_alone=self._stands_alone
+                self._core, self._token_ids, is_standalone=self._is_standalone
             )
         try:
             automaton = self._automaton(rules)

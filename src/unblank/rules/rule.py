@@ -14,11 +14,11 @@ __all__ = ["Length", "Rule", "RuleLike", "read_rules"]
 Length = int | tuple[int | None, int | None]
 """Exactly so many, or (at least, at most), where None is no bound."""
 
-LONGEST_PATTERN = 2_000
+_LONGEST_PATTERN = 2_000
 """Characters of a regular expression."""
-MOST_TEXT = 100_000
+_MOST_TEXT = 100_000
 """Characters of all choices, or of all words, of a rule."""
-GREATEST_LENGTH = 10_000
+_GREATEST_LENGTH = 10_000
 
 _TEXTS = ("choices", "contains", "excludes")
 _LENGTHS = ("tokens", "words", "characters")
@@ -72,9 +72,9 @@ class Rule:
             value = getattr(self, name)
             if value is not None:
                 require_unicode(value, name)
-        if len(self.regex or "") > LONGEST_PATTERN:
+        if len(self.regex or "") > _LONGEST_PATTERN:
             raise ValueError(
-                f"regex has {len(self.regex or ''):,} characters: at most {LONGEST_PATTERN:,} are "
+                f"regex has {len(self.regex or ''):,} characters: at most {_LONGEST_PATTERN:,} are "
                 "allowed"
             )
         if not self.given:
@@ -187,8 +187,8 @@ def _length(name: str, given: Any) -> Length | None:
         raise ValueError(
             f"{name} is {given!r}: at least {low} and at most {high} exclude each other"
         )
-    if max(low or 0, high or 0) > GREATEST_LENGTH:
-        raise ValueError(f"{name} is {given!r}: at most {GREATEST_LENGTH:,} is allowed")
+    if max(low or 0, high or 0) > _GREATEST_LENGTH:
+        raise ValueError(f"{name} is {given!r}: at most {_GREATEST_LENGTH:,} is allowed")
     return given if isinstance(given, int) else (low, high)
 
 
@@ -200,8 +200,8 @@ def _texts(name: str, given: Any) -> tuple[str, ...]:
         require_unicode(one, name)
     if any(not one.strip() for one in texts):
         raise ValueError(f"the texts of {name} hold an empty one: leave it out")
-    if sum(map(len, texts)) > MOST_TEXT:
-        raise ValueError(f"the texts of {name} have over {MOST_TEXT:,} characters: give fewer")
+    if sum(map(len, texts)) > _MOST_TEXT:
+        raise ValueError(f"the texts of {name} have over {_MOST_TEXT:,} characters: give fewer")
     return tuple(texts)
 
 

@@ -56,24 +56,24 @@ class Vocabulary:
 
 
 def read_token_bytes(
-    core: "Tokenizer", token_ids: Sequence[int], *, stands_alone: bool
+    core: "Tokenizer", token_ids: Sequence[int], *, is_standalone: bool
 ) -> Vocabulary:
     """Return what tokens add to an answer.
 
     Args:
         core: of the tokenizer of the model.
         token_ids: those that may be written, in ascending order; an end is none of them.
-        stands_alone: whether an answer is decoded by itself, or after the text before it.
+        is_standalone: whether an answer is decoded by itself, or after the text before it.
 
     Raises:
         ValueError: the tokenizer decodes tokens in a row in another way than one after another.
     """
     later = _after_another(core, token_ids)
-    first = _alone(core, token_ids) if stands_alone else later
-    _require_additive(core, first, later, stands_alone=stands_alone)
+    first = _alone(core, token_ids) if is_standalone else later
+    _require_additive(core, first, later, is_standalone=is_standalone)
     inner = {token_id: one for token_id, one in later.items() if one and one[0] & 0xC0 == 0x80}
     as_first = _packed(first)
-    return Vocabulary(as_first, _packed(later) if stands_alone else as_first, _packed(inner))
+    return Vocabulary(as_first, _packed(later) if is_standalone else as_first, _packed(inner))
 
 
 def _after_another(core: "Tokenizer", token_ids: Sequence[int]) -> dict[int, bytes]:
@@ -133,7 +133,7 @@ def _require_additive(
     first: dict[int, bytes],
     later: dict[int, bytes],
     *,
-    stands_alone: bool,
+    is_standalone: bool,
 ) -> None:
     """Raise ValueError unless tokens in a row decode to their bytes in a row."""
     rng = np.random.default_rng(0)
@@ -141,8 +141,8 @@ def _require_additive(
     whole = [token_id for token_id in whole if _is_whole(first.get(token_id, b"\xff"))]
     if not whole:
         return
-    anchor = [] if stands_alone else _anchor(core)
-    before = "" if stands_alone else _decoded(core, [anchor])[0]
+    anchor = [] if is_standalone else _anchor(core)
+    before = "" if is_standalone else _decoded(core, [anchor])[0]
     tries = [rng.choice(whole, _TOKENS_A_TRY).tolist() for _ in range(_TRIES)]
     texts = _decoded(core, [[*anchor, *ids] for ids in tries])
     for (start, *rest), text in zip(tries, texts, strict=True):

@@ -68,7 +68,7 @@ class TokenPaths:
         states = states_B.astype(np.int32)
         found = [(rows, nodes, states)]
         while len(rows):
-            places, which = ranges(self.child_starts[nodes], self.child_starts[nodes + 1])
+            places, which = _ranges(self.child_starts[nodes], self.child_starts[nodes + 1])
             children = self.children[places]
             states = next_QC[states[which], self.classes[children]]
             is_alive = states != dead
@@ -90,7 +90,7 @@ class TokenPaths:
             The places, and for each the number of its node.
         """
         keys = origins * self.num_nodes + nodes
-        places, which = ranges(self.goal_starts[keys], self.goal_starts[keys + 1])
+        places, which = _ranges(self.goal_starts[keys], self.goal_starts[keys + 1])
         return self.goal_ends[places], which
 
     def classes_of(self, origin: int, token_id: int) -> tuple[list[int], int]:
@@ -155,7 +155,7 @@ def read_paths(tokens: TokenBytes, table: Utf8Table, places: Sequence[int]) -> T
     )
 
 
-def ranges(
+def _ranges(
     starts: NDArray[np.int64], ends: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return all numbers of several ranges, and for each which range it is of."""

@@ -30,17 +30,17 @@ from unblank.version import __version__
 
 __all__ = ["build_application"]
 
-STATIC = Path(__file__).parent / "static"
+_STATIC = Path(__file__).parent / "static"
 """Folder of the page that is shown at /, if there is one."""
 
-PAGE_HEADERS = {
+_PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
 """The page loads nothing from elsewhere, and no other page may hold it in a frame."""
 
-ABOUT = "Blank-infilling language models over HTTP: fill, score, generate, classify, complete."
+_ABOUT = "Blank-infilling language models over HTTP: fill, score, generate, classify, complete."
 
 
 def build_application(
@@ -59,7 +59,7 @@ def build_application(
         body_seconds: within which a body must have come, and each part of a response be taken.
     """
     api = FastAPI(
-        title="Unblank", description=ABOUT, version=__version__, docs_url=None, redoc_url=None
+        title="Unblank", description=_ABOUT, version=__version__, docs_url=None, redoc_url=None
     )
     metrics = Metrics(service)
     _add_pages(api, service, metrics)
@@ -93,15 +93,15 @@ def _add_pages(api: FastAPI, service: Service, metrics: Metrics) -> None:
     async def docs() -> HTMLResponse:
         return HTMLResponse(reference_page(api.openapi()))
 
-    has_page = (STATIC / "index.html").is_file()
+    has_page = (_STATIC / "index.html").is_file()
     if has_page:
-        api.mount("/static", StaticFiles(directory=STATIC), name="static")
+        api.mount("/static", StaticFiles(directory=_STATIC), name="static")
 
     @api.get("/", include_in_schema=False)
     async def page() -> Response:
         if has_page:
-            page = (STATIC / "index.html").read_text(encoding="utf-8")
-            return HTMLResponse(page, headers=PAGE_HEADERS)
+            page = (_STATIC / "index.html").read_text(encoding="utf-8")
+            return HTMLResponse(page, headers=_PAGE_HEADERS)
         return RedirectResponse("/docs")
 
 
@@ -143,8 +143,8 @@ def _add_errors(api: FastAPI) -> None:
         return JsonResponse(content, error.status_code, error.headers)
 
     async def failed(request: Request, error: Exception) -> Response:
-        message = "the server failed while it worked on this; its log says why"
-        return JsonResponse(error_body(message, "server_error"), HTTPStatus.INTERNAL_SERVER_ERROR)
+        content = error_body(str(EngineFailedError()), "server_error")
+        return JsonResponse(content, HTTPStatus.INTERNAL_SERVER_ERROR)
 
     for kind in statuses:
         api.add_exception_handler(kind, refuse)

@@ -15,11 +15,13 @@ from unblank.prompting.task_files import task_names
 from unblank.rules.rule import Rule, read_rules
 
 __all__ = [
+    "MOST_TEXTS",
     "FillBody",
     "GenerateBody",
     "ModelBody",
     "Rules",
     "ScoreBody",
+    "Text",
     "ViewBody",
     "classify_body",
     "read_rule_bodies",
@@ -39,7 +41,7 @@ LARGEST = 1_000_000
 Text = Annotated[str, Field(max_length=1_000_000)]
 Texts = Annotated[list[Text], Field(min_length=1, max_length=MOST_TEXTS)]
 Passages = Annotated[list[Text], Field(min_length=1, max_length=MOST_PASSAGES)]
-Count = Annotated[int, Field(ge=1, le=LARGEST)]
+_Count = Annotated[int, Field(ge=1, le=LARGEST)]
 CountOrNone = Annotated[int, Field(ge=0, le=LARGEST)]
 LengthBody = CountOrNone | Annotated[list[CountOrNone | None], Field(min_length=2, max_length=2)]
 
@@ -89,7 +91,7 @@ class _SearchBody(ModelBody):
         1, description="Alternative answers to each text, best first."
     )
     min_tokens: CountOrNone = Field(0, description="Fewest tokens of an answer.")
-    max_tokens: Count | None = Field(None, description="Most tokens of an answer.")
+    max_tokens: _Count | None = Field(None, description="Most tokens of an answer.")
     no_repeat_ngram: CountOrNone = Field(
         0, description="No n-gram of this length occurs twice in an answer; 0 = off."
     )

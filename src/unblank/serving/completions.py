@@ -175,7 +175,8 @@ class _Completion:
                             num_tokens += len(piece.token_ids)
                         start = streams[index].num_reported
                         logprobs = None if piece is None else self._logprobs(number, piece, start)
-                        streams[index].num_reported = start + _num_of(logprobs)
+                        if logprobs:
+                            streams[index].num_reported = start + len(logprobs["tokens"])
                         choice = _choice(index, text, logprobs, reason)
                         yield _event(self._about | {"choices": [choice]})
                 if self._body.stream_options and self._body.stream_options.include_usage:
@@ -261,10 +262,6 @@ class _Stream:
         """Return the prompt, the first time."""
         echo, self._echo = self._echo, ""
         return echo
-
-
-def _num_of(logprobs: dict[str, Any] | None) -> int:
-    return len(logprobs["tokens"]) if logprobs else 0
 
 
 def _choice(

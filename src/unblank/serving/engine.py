@@ -34,10 +34,10 @@ __all__ = [
     "Task",
 ]
 
-PROMPT_TOKENS = 4096
+_PROMPT_TOKENS = 4096
 """Most tokens of new prompts, padding included, that are encoded between two steps."""
 
-LONGEST_RETRY = 60
+_LONGEST_RETRY = 60
 """Most seconds after which a client is told to come again."""
 
 _logger = logging.getLogger(__name__)
@@ -134,7 +134,7 @@ class _Search:
 
 
 @dataclass(slots=True)
-class Figures:
+class _Figures:
     """What an engine has done and is doing, for monitoring.
 
     Attributes:
@@ -165,7 +165,7 @@ class Engine:
     """
 
     def __init__(self, *, cache_tokens: int, max_waiting: int) -> None:
-        self.figures = Figures()
+        self.figures = _Figures()
         self._budget = CacheBudget(cache_tokens)
         self._max_waiting = max_waiting
         self._waiting: deque[Task] = deque()
@@ -211,13 +211,13 @@ class Engine:
                 raise EngineClosedError
             if len(self._waiting) + len(tasks) > self._max_waiting:
                 seconds = math.ceil(self._seconds_per_task * len(self._waiting))
-                raise QueueFullError(min(max(seconds, 1), LONGEST_RETRY))
+                raise QueueFullError(min(max(seconds, 1), _LONGEST_RETRY))
             self._waiting.extend(tasks)
             self._num_open += len(tasks)
             self._changed.notify()
 
     def cancel(self, task: Task) -> None:
-        """Give a task up: at once if it waits, else before the next step. Its end is not told."""
+        """Cancel a task, at once if it waits, else before the next step; `on_end` is not called."""
         with self._changed:
             task.is_cancelled = True
             if task in self._waiting:
@@ -301,7 +301,7 @@ class Engine:
                     calls.append(task)
                 elif isinstance(task, DecodingTask):
                     longest = max(longest, len(task.prompt.token_ids))
-                    is_too_much = bool(new) and longest * (len(new) + 1) > PROMPT_TOKENS
+                    is_too_much = bool(new) and longest * (len(new) + 1) > _PROMPT_TOKENS
                     if is_too_much or not self._budget.has_room(task.demand):
                         break
                     self._budget.reserve(task.demand)
@@ -336,7 +336,7 @@ class Engine:
             self._end_decoding(search.task, fillings)
 
     def _end_decoding(self, task: DecodingTask, fillings: list[Filling]) -> None:
-        self._release(task)
+        self._budget.release(task.demand)
         self._end(task, fillings)
 
     def _call(self, task: CallTask) -> None:
@@ -373,9 +373,6 @@ class Engine:
         for task in tasks:
             self.figures.failed += 1
             self._end(task, error)
-
-    def _release(self, task: DecodingTask) -> None:
-        self._budget.release(task.demand)
 
     def _note_load(self) -> None:
         self.figures.waiting = len(self._waiting)

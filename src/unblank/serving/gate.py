@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from unblank.serving.engine import EngineClosedError
 from unblank.serving.metrics import Metrics
 from unblank.serving.service import JsonResponse, Service, error_body
 
@@ -19,7 +20,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
-OPEN_PATHS = frozenset({"/health", "/ready", "/docs", "/openapi.json", "/"})
+_OPEN_PATHS = frozenset({"/health", "/ready", "/docs", "/openapi.json", "/"})
 """Paths that need no key: what says nothing of a model."""
 
 BODY_SECONDS = 30.0
@@ -92,7 +93,7 @@ class Gate:
         """Return the body; None if the client went away."""
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
         path = scope["path"]
-        is_open = path in OPEN_PATHS or path.startswith("/static/")
+        is_open = path in _OPEN_PATHS or path.startswith("/static/")
         if scope["method"] == "OPTIONS":
             is_open = True
         if not is_open and not self._service.allows(headers.get(b"authorization", "")):
@@ -100,7 +101,7 @@ class Gate:
                 401, "the key is missing or wrong: send the header Authorization: Bearer KEY"
             )
         if self._service.is_draining and scope["method"] == "POST":
-            raise _RefusedError(503, "the server is shutting down: try another one, or later")
+            raise _RefusedError(503, str(EngineClosedError()))
         length = headers.get(b"content-length", "0")
         if length.isdigit() and int(length) > self._max_body:
             raise self._too_large()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 __all__ = ["GrowingText", "first_stop"]
 
-HALF_CHARACTER = "\N{REPLACEMENT CHARACTER}"
+_HALF_CHARACTER = "\N{REPLACEMENT CHARACTER}"
 
 
 def first_stop(text: str, stops: Sequence[str]) -> tuple[int, str] | None:
@@ -43,7 +43,7 @@ class GrowingText:
         if stop is not None:
             text = text[: stop[0]]
         elif not is_whole:
-            text = self._without_open_end(text.rstrip(HALF_CHARACTER))
+            text = self._without_open_end(text.rstrip(_HALF_CHARACTER))
         if not text.startswith(self._sent):
             return ""
         new = text[len(self._sent) :]

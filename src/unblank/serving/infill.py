@@ -22,7 +22,7 @@ from unblank.tokenization.special import BLANK_TOKENS
 
 __all__ = ["infill_routes"]
 
-OTHER_TOKENS = 8
+_OTHER_TOKENS = 8
 """Positions kept for special tokens and for tokens that differ where a text is cut."""
 
 
@@ -135,7 +135,7 @@ class _Infilling:
 def _near_the_cursor(model: ServedModel, before: str, after: str) -> tuple[str, str]:
     """Return as much of both texts as the model reads, what is before the cursor first."""
     tokenizer = model.unblank.tokenizer
-    room = model.unblank.model.config.max_position_embeddings - OTHER_TOKENS
+    room = model.unblank.model.config.max_position_embeddings - _OTHER_TOKENS
     # No token has more characters than this, on average over a text: longer ones are cut first.
     most = 16 * room
     before, after = before[-most:], after[:most]

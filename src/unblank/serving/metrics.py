@@ -16,15 +16,15 @@ from unblank.serving.service import Service
 
 __all__ = ["Metrics"]
 
-SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 """Bounds of the histogram of durations."""
 
-GAUGES = {
+_GAUGES = {
     "waiting": "Tasks that wait for a place.",
     "rows": "Rows that are decoded now, beams included.",
     "reserved_tokens": "Tokens of the cache of keys and values that are reserved.",
 }
-COUNTERS = {
+_COUNTERS = {
     "steps": "Steps decoded.",
     "tokens": "Tokens chosen.",
     "finished": "Tasks finished, cancelled ones included.",
@@ -53,7 +53,7 @@ class Metrics:
             "unblank_request_seconds",
             "Seconds from the first byte of a request to the last of its response.",
             ("path",),
-            buckets=SECONDS,
+            buckets=_SECONDS,
             registry=self._registry,
         )
 
@@ -83,7 +83,7 @@ class _Engines:
 
     def collect(self) -> Iterator[Metric]:
         figures = {name: model.engine.figures for name, model in self._service.models.items()}
-        kinds = ((GAUGES, GaugeMetricFamily), (COUNTERS, CounterMetricFamily))
+        kinds = ((_GAUGES, GaugeMetricFamily), (_COUNTERS, CounterMetricFamily))
         for texts, kind in kinds:
             for name, text in texts.items():
                 family = kind(f"unblank_engine_{name}", text, labels=["model"])

@@ -17,7 +17,7 @@ from unblank.serving.engine import Engine
 from unblank.serving.served_model import ServedModel
 from unblank.serving.server import address_of, listen, serve_until_asked
 from unblank.serving.service import Service
-from unblank.terminal_text import tell
+from unblank.terminal_text import print_message
 
 __all__ = ["build_service", "serve_models"]
 
@@ -121,7 +121,7 @@ def _own_task(folder: Path, tasks: Mapping[str, ClozeTask]) -> ClozeTask | None:
         )
         if is_classifier:
             raise FileNotFoundError(where) from error
-        tell(f"note: {where}; other tasks can be asked")
+        print_message(f"note: {where}; other tasks can be asked")
         return None
 
 

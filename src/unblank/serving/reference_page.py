@@ -7,7 +7,7 @@ from typing import Any
 
 __all__ = ["reference_page"]
 
-STYLE = """
+_STYLE = """
 :root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1rem; }
 h2 { margin-top: 2.5rem; border-top: 1px solid #8886; padding-top: 1rem; }
@@ -29,7 +29,7 @@ def reference_page(document: Mapping[str, Any]) -> str:
     parts = [
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<style>{STYLE}</style></head><body><h1>{title}</h1><p>{about}</p>",
+        f"<style>{_STYLE}</style></head><body><h1>{title}</h1><p>{about}</p>",
         '<p>For programs: <a href="/openapi.json">openapi.json</a></p>',
     ]
     for path, methods in document["paths"].items():

@@ -14,8 +14,8 @@ __all__ = ["RuleWork"]
 
 _Result = TypeVar("_Result")
 
-MOST_WAITING = 32
-SECONDS_EACH = 2
+_MOST_WAITING = 32
+_SECONDS_EACH = 2
 """After how many seconds for each that waits a refused client is told to come again."""
 
 
@@ -32,8 +32,8 @@ class RuleWork:
         Raises:
             QueueFullError: too many wait.
         """
-        if self._num_waiting >= MOST_WAITING:
-            raise QueueFullError(SECONDS_EACH * self._num_waiting)
+        if self._num_waiting >= _MOST_WAITING:
+            raise QueueFullError(_SECONDS_EACH * self._num_waiting)
         self._num_waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, function)

@@ -42,7 +42,7 @@ from unblank.unicode import require_unicode
 
 __all__ = ["DecodingRequest", "ServedModel"]
 
-KEPT_OPTIONS = 256
+_KEPT_OPTIONS = 256
 """Sets of options whose preparation is kept."""
 
 DecodingRequest = tuple[DecoderSetup, Prompt, Callable[[Piece], bool] | None]
@@ -75,8 +75,8 @@ class ServedModel:
         tokenizer = self._in_engine.tokenizer
         labels = labels or LabelModel(name, unblank.model, tokenizer)
         self.labels = replace(labels, name=name, tokenizer=tokenizer)
-        self._filler = lru_cache(KEPT_OPTIONS)(self._new_filler)
-        self._answerer = lru_cache(KEPT_OPTIONS)(self._new_answerer)
+        self._filler = lru_cache(_KEPT_OPTIONS)(self._new_filler)
+        self._answerer = lru_cache(_KEPT_OPTIONS)(self._new_answerer)
         self.rule_work = RuleWork()
 
     @cached_property
@@ -87,7 +87,7 @@ class ServedModel:
             self.unblank.tokenizer,
             setup.rules,
             setup.options,
-            stands_alone=self.family.writes != "blanks",
+            is_standalone=self.family.writes != "blanks",
         )
 
     def filler(self, options: DecodingOptions) -> Filler:

@@ -15,22 +15,22 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from unblank.interruption import Request, finish_first
+from unblank.interruption import Request, defer_signals
 from unblank.serving.gate import App
 from unblank.serving.service import Service
 
 __all__ = ["address_of", "listen", "serve_beside", "serve_until_asked"]
 
-MOST_CONNECTIONS = 1000
+_MOST_CONNECTIONS = 1000
 """Connections beyond which requests are answered by 503 at once."""
 
-HEADER_SECONDS = 15.0
+_HEADER_SECONDS = 15.0
 """Seconds within which the head of a connection's first request must have come."""
 
-FLUSH_SECONDS = 2
+_FLUSH_SECONDS = 2
 """Seconds for sending the last responses."""
 
-LOOK_SECONDS = 0.05
+_LOOK_SECONDS = 0.05
 """Seconds between two looks for a signal."""
 
 
@@ -67,7 +67,7 @@ def serve_until_asked(app: App, service: Service, bound: socket.socket, grace: f
         grace: seconds for what is under way then.
     """
     server, request = _new_server(app), Request()
-    with finish_first(request):
+    with defer_signals(request):
         asyncio.run(_serve(server, service, bound, request, grace))
         request.number = None  # it was looked at
 
@@ -107,8 +107,8 @@ def _new_server(app: App) -> uvicorn.Server:
         log_config=None,  # the handlers of the process stay as they are
         access_log=False,
         server_header=False,
-        limit_concurrency=MOST_CONNECTIONS,
-        timeout_graceful_shutdown=FLUSH_SECONDS,
+        limit_concurrency=_MOST_CONNECTIONS,
+        timeout_graceful_shutdown=_FLUSH_SECONDS,
     )
     return _Server(config)
 
@@ -118,11 +118,11 @@ async def _serve(
 ) -> None:
     serving = asyncio.create_task(server.serve(sockets=[bound]))
     while not (_is_asked(request) or serving.done()):
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(_LOOK_SECONDS)
     service.drain()
     end = asyncio.get_running_loop().time() + grace
     while not service.is_idle and asyncio.get_running_loop().time() < end:
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(_LOOK_SECONDS)
     for model in service.models.values():
         await asyncio.to_thread(model.engine.stop)
     server.should_exit = True
@@ -136,7 +136,7 @@ def _is_asked(request: Request) -> bool:
 class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave signals to `finish_first`."""
+        """Leave signals to `defer_signals`."""
         yield
 
 
@@ -145,7 +145,7 @@ class _Protocol(H11Protocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._deadline = self.loop.call_later(HEADER_SECONDS, self._close_if_silent)
+        self._deadline = self.loop.call_later(_HEADER_SECONDS, self._close_if_silent)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._deadline.cancel()

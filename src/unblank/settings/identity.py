@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 __all__ = [
-    "Before",
+    "EarlierDefault",
     "MayChange",
     "SharesOut",
     "compared_settings",
@@ -30,7 +30,7 @@ SharesOut = Annotated[T, _SHARES_OUT]
 
 
 @dataclass(frozen=True, slots=True)
-class Before:
+class EarlierDefault:
     """Mark of a setting without which older versions did something else than its default says."""
 
     value: Any
@@ -53,7 +53,7 @@ def earlier_settings(kind: type) -> dict[str, Any]:
         kind: class of the settings of a run.
     """
     return {
-        name: next((mark.value for mark in marks if isinstance(mark, Before)), value)
+        name: next((mark.value for mark in marks if isinstance(mark, EarlierDefault)), value)
         for name, value, marks in _walk(kind())
     }
 

@@ -13,7 +13,7 @@ import numpy as np
 from unblank.data.packing import visible_keys
 from unblank.examples import Example, IntArray
 from unblank.extras import optional_package
-from unblank.integrity import write_at_once
+from unblank.integrity import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,7 +78,7 @@ def draw_mask(example: Example, tokens: Sequence[str], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = BytesIO()
     figure.savefig(picture, dpi=160, format=path.suffix.lstrip("."))
-    write_at_once(path, picture.getvalue())
+    write_atomically(path, picture.getvalue())
 
 
 def mask_figure(example: Example, tokens: Sequence[str]) -> "Figure":

@@ -7,6 +7,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
+from unblank.atomic_folders import new_folder, put_into_folder, remove_folder
 from unblank.conversion.encoder import count_embeddings, read_encoder
 from unblank.engine.logging import Display
 from unblank.engine.parallel import World
@@ -18,7 +19,6 @@ from unblank.starting.vocabulary import check_vocabulary
 from unblank.tokenization.fidelity import is_lowercased
 from unblank.tokenization.special import add_sentinels
 from unblank.untrusted.opening import tokenizer_in
-from unblank.whole_folders import new_folder, put_into_folder, remove_folder
 
 __all__ = ["TOKENIZER_NAME", "open_tokenizer"]
 

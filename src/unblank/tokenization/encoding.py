@@ -36,20 +36,20 @@ _WORD_START = "\u2581"
 
 
 def encode_texts(
-    tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str], *, tells_unknown: bool = True
+    tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str], *, warn_on_unknown: bool = True
 ) -> list[list[int]]:
     """Return the ids of each text, read as plain text throughout; nothing is added.
 
     Args:
         tokenizer: a transformers tokenizer.
         texts: any strings.
-        tells_unknown: warn of what is lost; not where the words are not a user's, or are counted.
+        warn_on_unknown: warn of what is lost; not where the words are not a user's, or are counted.
 
     Raises:
         ValueError: a text holds a lone surrogate, or the tokenizer's own patterns fail on one.
 
     Warns:
-        UserWarning: once a tokenizer, that it has no token for a word, if `tells_unknown`.
+        UserWarning: once a tokenizer, that it has no token for a word, if `warn_on_unknown`.
     """
     if not texts:  # of which transformers makes an error
         return []
@@ -65,7 +65,7 @@ def encode_texts(
             verbose=False,
         )
     ids: list[list[int]] = encoded["input_ids"]
-    if tells_unknown:
+    if warn_on_unknown:
         note_unknown(tokenizer, texts, ids)
     return ids
 

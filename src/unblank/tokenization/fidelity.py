@@ -1,4 +1,4 @@
-"""What a tokenizer keeps of text: case, accents, and how many words come back as they were.
+"""What a tokenizer preserves of text: case, accents, and how many words come back as they were.
 
 The tokenizer is asked, whoever trained it: its normalizer is tried on letters, and words are
 encoded and decoded.
@@ -67,7 +67,7 @@ def count_words(
     words = list(counts)
     unk = tokenizer.unk_token_id
     kept = unknown = 0
-    for word, ids in zip(words, encode_texts(tokenizer, words, tells_unknown=False), strict=True):
+    for word, ids in zip(words, encode_texts(tokenizer, words, warn_on_unknown=False), strict=True):
         if unk in ids:
             unknown += counts[word]
         elif _without_spaces(tokenizer.decode(ids)) == word:

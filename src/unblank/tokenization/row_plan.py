@@ -61,7 +61,7 @@ def plan_rows(
     texts = [spelt.get(i, names.get(i, "")) for i in others]
     pieces = {
         new_id: tuple(piece for piece in ids if piece != old_ids.unk)
-        for new_id, ids in zip(others, encode_texts(old, texts, tells_unknown=False), strict=True)
+        for new_id, ids in zip(others, encode_texts(old, texts, warn_on_unknown=False), strict=True)
     }
     sources = tuple((kept[i],) if i in kept else pieces[i] for i in range(max(names) + 1))
     return RowPlan(sources, len(kept), sum(map(bool, pieces.values())))

@@ -1,4 +1,4 @@
-"""Where sentences end, told from token ids alone: marks of every id, and what they say of a text.
+"""Where sentences end, by token ids alone: marks of every id, and what they say of a text.
 
 A sentence ends with a token that holds a sentence end of any script (Unicode's Sentence_Terminal),
 a colon, a semicolon, an ellipsis or a line end. Scripts that have neither such a mark nor spaces

@@ -337,7 +337,7 @@ def _wrapped(core: Tokenizer) -> PreTrainedTokenizerFast:
 
 def _check_not_spelt(tokenizer: PreTrainedTokenizerFast, names: Sequence[str]) -> None:
     unk = special_ids(tokenizer).unk
-    encoded = encode_texts(tokenizer, names, tells_unknown=False)
+    encoded = encode_texts(tokenizer, names, warn_on_unknown=False)
     for name, ids in zip(names, encoded, strict=True):
         own = tokenizer.convert_tokens_to_ids(name)
         if own in ids and own != unk:

@@ -1,4 +1,4 @@
-"""What a tokenizer has no token for is lost to the model, and is said.
+"""Warnings of text that a tokenizer has no token for, and that is lost to the model.
 
 Byte-level BPE, and Unigram with tokens for bytes, spell every text. WordPiece does not: a word with
 a character of no piece, or of more than 100 characters, becomes one unknown token, however long.

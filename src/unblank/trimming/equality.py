@@ -50,9 +50,9 @@ def require_same_tokens(
     """
     same: list[list[int]] = []
     unknown = unknown_id(json.loads(before.backend_tokenizer.to_str()))
-    new_encodings = encode_texts(after, texts, tells_unknown=False)
+    new_encodings = encode_texts(after, texts, warn_on_unknown=False)
     for text, old, new in zip(
-        texts, encode_texts(before, texts, tells_unknown=False), new_encodings, strict=True
+        texts, encode_texts(before, texts, warn_on_unknown=False), new_encodings, strict=True
     ):
         if not old or any(token_id not in new_ids for token_id in old):
             continue

@@ -8,6 +8,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
+from unblank.atomic_folders import new_folder
 from unblank.conversion.provenance import PACKAGES, write_provenance
 from unblank.families.loading import require_whole_weights
 from unblank.installed import installed_versions
@@ -36,7 +37,6 @@ from unblank.untrusted.json_text import read_json_object
 from unblank.untrusted.opening import tokenizer_in
 from unblank.untrusted.weight_files import opened_weights
 from unblank.version import __version__
-from unblank.whole_folders import new_folder
 
 __all__ = ["TrimReport", "trim_model"]
 
@@ -169,14 +169,14 @@ def _report(
     passages = counted.passages
     same = require_same_tokens(passages, tokenizer, after, new_ids)
     if not same:  # nothing is made of kept tokens only: compare on what is left of the passages
-        encoded = encode_texts(tokenizer, passages, tells_unknown=False)
+        encoded = encode_texts(tokenizer, passages, warn_on_unknown=False)
         left = [[token_id for token_id in ids if token_id in new_ids] for ids in encoded]
         same = [ids for ids in left if ids]
     same = same[:NUM_COMPARED]
     difference, num_compared = largest_difference(source, staging, same, new_ids)
     old_ids, now_ids = (
-        encode_texts(tokenizer, passages, tells_unknown=False),
-        encode_texts(after, passages, tells_unknown=False),
+        encode_texts(tokenizer, passages, warn_on_unknown=False),
+        encode_texts(after, passages, warn_on_unknown=False),
     )
     mapped = [[new_ids.get(token_id, -1) for token_id in ids] for ids in old_ids]
     rows = read_json_object(staging / "config.json")["vocab_size"]

@@ -9,7 +9,12 @@ from unblank.untrusted.adapter import PEFT_CONFIG_NAME
 from unblank.untrusted.json_text import read_json_object
 from unblank.untrusted.links import refuse_links_out, require_plain_name
 
-__all__ = ["CONFIG_NAME", "require_safe_folder", "require_safe_model_folder"]
+__all__ = [
+    "CONFIG_NAME",
+    "refuse_custom_code",
+    "require_safe_folder",
+    "require_safe_model_folder",
+]
 
 CONFIG_NAME = "config.json"
 _TOKENIZER_CONFIG = "tokenizer_config.json"

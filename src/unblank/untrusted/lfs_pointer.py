@@ -4,7 +4,7 @@ from pathlib import Path
 
 __all__ = ["refuse_pointer"]
 
-POINTER = b"version https://git-lfs"
+_POINTER = b"version https://git-lfs"
 
 
 def refuse_pointer(path: Path) -> None:
@@ -14,7 +14,7 @@ def refuse_pointer(path: Path) -> None:
         ValueError: it is.
     """
     with path.open("rb") as file:
-        if file.read(len(POINTER)) == POINTER:
+        if file.read(len(_POINTER)) == _POINTER:
             raise ValueError(
                 f"{path} is only a git-lfs pointer: fetch the file itself (git lfs pull)"
             )

@@ -21,10 +21,11 @@ from unblank.calibrating.parts import parts_of
 from unblank.calibrating.report import Measured, verdict
 from unblank.calibrating.settings import CalibrateSettings
 from unblank.calibrating.thresholds import abstention_threshold, answered_from
-from unblank.calibration.maps import tempered
+from unblank.calibration.maps import JointTemperature, tempered
 from unblank.calibration.record import (
     CalibratedOn,
     Calibration,
+    FillCalibration,
     LabelCalibration,
     read_calibration,
 )
@@ -326,6 +327,26 @@ def test_a_folder_says_what_it_was_calibrated_on(calibrated_fills, tmp_path, cap
     assert "examples of known.jsonl" in capsys.readouterr().out
 
 
+def test_a_folder_says_which_thresholds_calibrating_has_kept(toys, tmp_path, capsys):
+    """Of one label and of fills, below which none is given; of several, from which each is."""
+    shutil.copytree(toys["model"], folder := tmp_path / "model")
+    source = CalibratedOn(
+        file="known.csv", num_fitted=40, num_measured=40, error_before=0.2, error_after=0.1
+    )
+    sets = LabelCalibration(1.5, {}, source, thresholds={"sport": 0.31, "politics": 0.0625})
+    Calibration(
+        weights_identity(folder),
+        fills=FillCalibration(JointTemperature(2.0), source, 0.625),
+        labels={"mails": LabelCalibration(2.0, {}, source, 0.71), "topics": sets},
+    ).write(folder)
+    main(["info", str(folder), "--json"])
+    said = json.loads(capsys.readouterr().out)["facts"]["calibrated"]
+    assert said["fills"] == "calibrated on 40 examples of known.csv; abstains below 0.625"
+    assert said["mails"].endswith("; abstains below 0.71")
+    assert said["topics"] == str(source)
+    assert said["topics, thresholds"] == "sport 0.31, politics 0.0625"
+
+
 def test_new_weights_in_a_folder_leave_no_calibration_of_the_old_ones(calibrated_fills, tmp_path):
     shutil.copy(calibrated_fills[0] / "calibration.json", tmp_path)
     with published_model(tmp_path, {}) as folder:
@@ -403,12 +424,12 @@ def test_texts_that_the_model_has_no_room_for_are_left_out_and_counted(tiny, tmp
 
 
 def test_numbers_that_are_none_are_refused():
-    from unblank.calibrating.known import KnownChoices, KnownFills
+    from unblank.calibrating.labelled import LabelledChoices, LabelledFills
 
     with pytest.raises(ValueError, match="NaN"):
-        KnownFills(["a"], [float("nan")], [True])
+        LabelledFills(["a"], [float("nan")], [True])
     with pytest.raises(ValueError, match="NaN"):
-        KnownChoices(["a"], [[0.5, float("nan")]], [(0,)])
+        LabelledChoices(["a"], [[0.5, float("nan")]], [(0,)])
 
 
 def test_where_only_the_first_candidate_counts_the_others_are_one_answer(tmp_path):

@@ -6,7 +6,7 @@ import shutil
 import sys
 
 import pytest
-from launched import run_command
+from launched import run_together
 
 import unblank
 from unblank.data import shards
@@ -70,10 +70,9 @@ def test_the_call_prepares_what_the_command_does_in_two_processes(text_folder, t
     flags = {f"data.{name}": value for name, value in data.items()}
     flags |= {"model.preset": "tiny", "tokenizer.path": tokenizer}
     flags["data.cache-dir"] = str(tmp_path / "two")
-    run_command(
-        "prepare", {**flags, "data.train": str(tmp_path / "[0-2].txt")}, num_processes=2,
-        timeout=120,
-    )  # fmt: skip
+    flags["data.train"] = str(tmp_path / "[0-2].txt")
+    words = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
+    run_together(["prepare", *words], tmp_path, num_processes=2)
     reports = []
     for cache in (found, tmp_path / "two"):
         folders = sorted(path.parent for path in cache.glob("*/manifest.json"))

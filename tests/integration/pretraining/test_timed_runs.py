@@ -30,7 +30,7 @@ def fitted(monkeypatch):
         return FittedSteps(NUM_STEPS, 0.5, 2)
 
     monkeypatch.setattr(engine_run, "fit_steps", fit)
-    monkeypatch.setattr(engine_minutes, "TIMED_SHARE", 0.0)  # four steps are enough
+    monkeypatch.setattr(engine_minutes, "_TIMED_SHARE", 0.0)  # four steps are enough
     return calls
 
 

@@ -95,7 +95,7 @@ def test_rules_that_cannot_be_followed_are_refused_in_seconds(client, rules):
 
 
 def test_only_so_many_rules_are_made_ready_at_once(client, monkeypatch):
-    monkeypatch.setattr(rule_work, "MOST_WAITING", 0)
+    monkeypatch.setattr(rule_work, "_MOST_WAITING", 0)
     response = client.post("/v1/fill", json={"text": TEXT, "rules": ["words=1"]})
     assert response.status_code == 429
     assert int(response.headers["Retry-After"]) >= 0

@@ -13,7 +13,7 @@ from torch.testing import assert_close
 import unblank
 from unblank.adapters.lora import merge_lora
 from unblank.adapters.merge import merge
-from unblank.adapters.opening import put_adapter
+from unblank.adapters.opening import attach_adapter
 from unblank.adapters.record import AdapterRecord, fingerprint
 from unblank.adapters.settings import LoraSettings, PromptSettings
 from unblank.api import Unblank
@@ -22,7 +22,7 @@ from unblank.engine.finished import published_model
 from unblank.families.loading import load_folder
 from unblank.families.settings import ModelSettings
 from unblank.families.table import FAMILIES
-from unblank.finetuning.methods import LoraMethod, build_method, prompt_for_tokenizer
+from unblank.finetuning.methods import _LoraMethod, build_method, prompt_for_tokenizer
 from unblank.finetuning.requirements import require_possible_method
 from unblank.finetuning.settings import FinetuneSettings, PairSettings
 from unblank.generation.candidates import ScoringOptions
@@ -303,7 +303,7 @@ def test_the_head_of_a_classifier_is_trained_and_saved_with_the_rest(name, base,
     ids = torch.arange(5, 17).view(2, 6)
     assert_close(again.eval()(ids).logits, model.eval()(ids).logits)
     plain = GlmInfillForSequenceClassification.from_pretrained(base, num_labels=3)
-    opened_again = put_adapter(
+    opened_again = attach_adapter(
         plain, copy.deepcopy(tiny.tokenizer), tmp_path, AdapterRecord.read(tmp_path)
     )
     assert_close(opened_again.eval()(ids).logits, model(ids).logits)
@@ -313,7 +313,7 @@ def test_the_head_of_a_classifier_is_trained_and_saved_with_the_rest(name, base,
 def test_lora_of_an_encoder_decoder_reaches_the_layers_of_both_sides(targets):
     model = tiny_deltalm()
     lora = LoraSettings(targets=targets, rank=2)
-    method = LoraMethod(base=Path(), seed=0, described={}, lora=lora)
+    method = _LoraMethod(base=Path(), seed=0, described={}, lora=lora)
     adapted = method.prepare(model, None)
     reached = {
         name.split(".lora_A")[0].rpartition(".")[2]

@@ -17,11 +17,11 @@ from unblank.cli import main
 from unblank.finetuning.labels.settings import ClozeSettings
 from unblank.finetuning.run import run_finetune
 from unblank.finetuning.settings import FinetuneOptimSettings
-from unblank.integrity import read_record, seal, write_at_once
+from unblank.integrity import read_record, seal, write_atomically
 from unblank.objectives.cloze import cloze_loss
 from unblank.prompting import load_task
 from unblank.prompting.examples import TaskExample, make_examples
-from unblank.prompting.scoring import decide
+from unblank.prompting.predicting import decide
 from unblank.serving.opening import open_service
 
 __all__ = ["toys"]
@@ -173,7 +173,7 @@ def test_thresholds_of_labels_are_learned_and_used(several, tmp_path, capsys):
     path = folder / "calibration.json"
     record = read_record(path)
     record["labels"]["several"]["thresholds"] = {"good": 0.999999, "bad": 1e-6}  # for all to see
-    write_at_once(path, seal(record))
+    write_atomically(path, seal(record))
     answers = unblank.predict_file(folder, several["validation"], tmp_path / "out.jsonl")
     assert {tuple(one["predicted"]) for one in answers} == {("bad",)}
     assert {tuple(one["predicted"]) for one in served(folder, several["validation"])} == {("bad",)}

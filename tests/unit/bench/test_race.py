@@ -24,7 +24,7 @@ def test_contestants_take_turns_in_processes_of_their_own(worker_path):
         "slow": Contestant(workload="bench_workers:sleeping", arguments={"milliseconds": 40}),
         "quick": Contestant(workload="bench_workers:sleeping", arguments={"milliseconds": 10}),
     }
-    results = race(contestants, repeats=3, tell=said.append, warmups=1)
+    results = race(contestants, repeats=3, log=said.append, warmups=1)
     assert [line.split(",")[0] for line in said[2:]] == ["slow", "quick"] * 4
     assert all(len(result.seconds) == len(result.units) == 3 for result in results.values())
     assert results["slow"].step_seconds >= 0.04
@@ -35,14 +35,14 @@ def test_contestants_take_turns_in_processes_of_their_own(worker_path):
 def test_one_thread_is_timed_by_what_it_computes_not_by_what_it_waits(worker_path):
     workload, arguments = "bench_workers:half_asleep", {"milliseconds": 100}
     one_core = Contestant(workload=workload, arguments=arguments, num_threads=1)
-    seconds = race({"a": one_core}, repeats=1, tell=print, warmups=0)["a"].seconds[0]
+    seconds = race({"a": one_core}, repeats=1, log=print, warmups=0)["a"].seconds[0]
     assert 0.1 <= seconds < 0.15
 
 
 def test_a_failing_contestant_is_named_with_its_error(worker_path):
     contestants = {"broken": Contestant(workload="bench_workers:failing")}
     with pytest.raises(RuntimeError, match=r"(?s)broken.*toy broke"):
-        race(contestants, repeats=1, tell=print)
+        race(contestants, repeats=1, log=print)
 
 
 def test_the_ratio_is_taken_within_each_turn():
@@ -75,5 +75,5 @@ def test_only_one_contestant_works_at_a_time(monkeypatch):
     contestants = {
         name: Contestant(workload=workload, arguments={"milliseconds": 0}) for name in "abc"
     }
-    race(contestants, repeats=2, tell=lambda line: None, warmups=0)
+    race(contestants, repeats=2, log=lambda line: None, warmups=0)
     assert order == list("abcabc")

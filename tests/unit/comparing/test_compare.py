@@ -172,7 +172,7 @@ def test_what_has_no_finite_number_is_named(recipe, monkeypatch):
         config.output.parent.mkdir(parents=True)
         config.output.write_text(json.dumps(record))
     told: list[str] = []
-    compare(Path("recipe.yaml"), tell=told.append)
+    compare(Path("recipe.yaml"), log=told.append)
     assert [cell.variant for cell in cells(loaded)] == ["GLM"]
     (said,) = [line for line in told if "bits a byte" in line]
     assert "GPT, seed 0" in said
@@ -209,7 +209,7 @@ def test_the_recipes_of_the_repository_load_and_are_planned(path, monkeypatch, t
     loaded = load_comparison(path)
     assert len(loaded.runs()) == len(loaded.variants) * len(loaded.seeds)
     told: list[str] = []
-    compare(path, plan=True, seeds=[0], tell=told.append)
+    compare(path, plan=True, seeds=[0], log=told.append)
     first = loaded.measurements[0].name if loaded.model else "pretrain"
     for variant in loaded.variants:
         assert any(f"{variant.name}, seed 0: {first}: to do" in line for line in told)

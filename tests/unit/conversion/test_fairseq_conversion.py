@@ -18,7 +18,6 @@ from torch.testing import assert_close
 
 from unblank.conversion import convert as conversion_module
 from unblank.conversion.fairseq import choose_heads
-from unblank.conversion.options import ConvertOptions
 from unblank.conversion.verify import verify
 from unblank.models import (
     DeltaLMForConditionalGeneration,
@@ -105,12 +104,12 @@ def test_a_key_left_over_or_missing_is_an_error(make, tmp_path):
 def test_heads_are_given_recorded_or_those_of_a_published_width_but_never_guessed(
     released, tmp_path
 ):
-    recorded, given = {"encoder_attention_heads": 4}, ConvertOptions(num_attention_heads=8)
-    assert choose_heads(768, {}, given)[0] == 8
-    assert choose_heads(768, recorded, ConvertOptions())[0] == 4
-    assert [choose_heads(width, {}, ConvertOptions())[0] for width in (768, 1024)] == [12, 16]
+    recorded = {"encoder_attention_heads": 4}
+    assert choose_heads(768, {}, 8)[0] == 8
+    assert choose_heads(768, recorded, None)[0] == 4
+    assert [choose_heads(width, {}, None)[0] for width in (768, 1024)] == [12, 16]
     with pytest.raises(ValueError, match="width 2560: give --num-attention-heads"):
-        choose_heads(2560, {}, ConvertOptions())  # XLM-R XL has 32 heads of 80
+        choose_heads(2560, {}, None)  # XLM-R XL has 32 heads of 80
     with pytest.raises(ValueError, match="width 64: give --num-attention-heads"):
         convert(released(), tmp_path / "out", num_attention_heads=None)
     assert not (tmp_path / "out").exists()

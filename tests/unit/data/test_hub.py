@@ -10,9 +10,9 @@ import fsspec
 import pytest
 
 from unblank.data.files import find_files
-from unblank.data.known_text import KnownText
 from unblank.data.remote import data_path
 from unblank.data.sources import TextFiles
+from unblank.data.text_file_cache import TextFileCache
 
 pytest.importorskip("huggingface_hub")
 
@@ -128,12 +128,12 @@ def test_a_folder_of_the_hub_is_its_files(hub):
 
 def test_an_unchanged_file_of_the_hub_is_not_read_again(hub, tmp_path):
     path = data_path(f"{ROOT}/a.jsonl")
-    known = KnownText(tmp_path)
+    known = TextFileCache(tmp_path)
     found = known.digest(path)
     known.save()
     assert any("/resolve/" in place for place in hub.asked)
     hub.asked.clear()
-    assert KnownText(tmp_path).digest(path) == found
+    assert TextFileCache(tmp_path).digest(path) == found
     assert not any("/resolve/" in place for place in hub.asked)
 
 

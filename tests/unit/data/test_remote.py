@@ -14,11 +14,11 @@ import pytest
 
 from unblank.data import remote
 from unblank.data.files import find_files
-from unblank.data.known_text import KnownText
 from unblank.data.records import read_records
 from unblank.data.remote import data_path
 from unblank.data.shards import prepare_corpus
 from unblank.data.sources import TextFiles
+from unblank.data.text_file_cache import TextFileCache
 from unblank.tokenization.train import train_tokenizer
 
 TEXTS = [f"the cat sat on mat {number}" for number in range(30)]
@@ -145,16 +145,16 @@ def test_a_corpus_at_a_url_has_the_name_and_the_ids_of_the_files(memory, folder,
 def test_a_changed_file_is_read_again_and_one_that_tells_nothing_always(memory, tmp_path, web):
     memory.pipe("/corpus/a.jsonl", b"before")
     path = data_path("memory://corpus/a.jsonl")
-    first = KnownText(tmp_path).digest(path)
+    first = TextFileCache(tmp_path).digest(path)
     memory.pipe("/corpus/a.jsonl", b"behind")
-    assert KnownText(tmp_path).digest(path) != first
+    assert TextFileCache(tmp_path).digest(path) != first
 
     server, url = serve(NoFacts)
     try:
-        known = KnownText(tmp_path)
+        known = TextFileCache(tmp_path)
         known.digest(data_path(f"{url}/a.txt"))
         known.save()
-        assert not KnownText(tmp_path).is_known(data_path(f"{url}/a.txt"))
+        assert not TextFileCache(tmp_path).has_hash(data_path(f"{url}/a.txt"))
     finally:
         server.shutdown()
         server.server_close()

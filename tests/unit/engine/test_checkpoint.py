@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from unblank.atomic_folders import new_folder
 from unblank.engine.checkpoint import (
     CheckpointError,
     list_checkpoints,
@@ -16,7 +17,6 @@ from unblank.engine.checkpoint import (
 )
 from unblank.engine.finished import published_model
 from unblank.integrity import find_damage
-from unblank.whole_folders import new_folder
 
 
 def writer(text="weights"):

@@ -13,14 +13,14 @@ from unblank.engine.minutes import fit_steps, with_recorded_steps
 from unblank.engine.optimizers import build_optimizers
 from unblank.engine.resume import RUN_NAME
 from unblank.engine.settings import OptimSettings
-from unblank.integrity import seal_text, write_at_once
+from unblank.integrity import seal_text, write_atomically
 from unblank.pretraining.settings import PretrainSettings, PretrainTrainSettings
 from unblank.settings.recipes import to_yaml
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_timing_changes_no_weight(optimizer, monkeypatch):
-    monkeypatch.setattr(engine_minutes, "TIMED_SHARE", 0.0)
+    monkeypatch.setattr(engine_minutes, "_TIMED_SHARE", 0.0)
     model = toy_model(dropout=0.1)
     before = [parameter.detach().clone() for parameter in model.parameters()]
     optimizers = build_optimizers(model, OptimSettings(name=optimizer), learning_rate=4e-4)
@@ -79,7 +79,7 @@ def settings(folder: Path, **train: object) -> PretrainSettings:
 
 
 def record(begun: PretrainSettings) -> None:
-    write_at_once(begun.train.output_dir / RUN_NAME, seal_text(to_yaml(begun)))
+    write_atomically(begun.train.output_dir / RUN_NAME, seal_text(to_yaml(begun)))
 
 
 def test_a_run_that_is_continued_has_the_steps_of_its_record(tmp_path):

@@ -78,7 +78,7 @@ def test_the_gradient_of_a_bias_is_added_up_in_float32(inputs):
 
 
 def test_long_rows_leave_the_products_for_the_fused_kernel(inputs, monkeypatch):
-    monkeypatch.setattr(attention, "PRODUCTS_MAX_KEYS", 64)
+    monkeypatch.setattr(attention, "_PRODUCTS_MAX_KEYS", 64)
     assert prepare_mask(inputs[3], torch.bfloat16, "sdpa").ranges is None
 
 

@@ -175,7 +175,7 @@ def test_labels_score_only_their_positions(model):
 
 
 def test_the_last_layer_leaves_out_unscored_tokens_without_changing_a_gradient(model, monkeypatch):
-    monkeypatch.setattr(modeling, "COLUMNS_MULTIPLE", 2)
+    monkeypatch.setattr(modeling, "_COLUMNS_MULTIPLE", 2)
     generator = torch.Generator().manual_seed(3)
     ids = torch.randint(10, 90, (3, 14), generator=generator)
     inputs = {

@@ -14,7 +14,7 @@ from unblank.models.loss import linear_cross_entropy_sum
 @pytest.mark.parametrize("chunk_bytes", [1, 4 * 50 * 3, 2**20])
 def test_chunked_loss_equals_cross_entropy(smoothing, chunk_bytes, rows_multiple, monkeypatch):
     monkeypatch.setattr(loss, "CHUNK_BYTES", chunk_bytes)
-    monkeypatch.setattr(loss, "ROWS_MULTIPLE", rows_multiple)
+    monkeypatch.setattr(loss, "_ROWS_MULTIPLE", rows_multiple)
     torch.manual_seed(0)
     hidden = torch.randn(11, 8, requires_grad=True)
     weight = torch.randn(50, 8, requires_grad=True)

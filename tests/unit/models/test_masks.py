@@ -80,7 +80,7 @@ def test_cached_columns_are_all_visible():
 @given(rows(), st.integers(1, 4), st.sampled_from([1, 2, 64]))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_key_ranges_cover_every_visible_key(monkeypatch, row, query_block, key_multiple):
-    monkeypatch.setattr(masks, "KEY_MULTIPLE", key_multiple)
+    monkeypatch.setattr(masks, "_KEY_MULTIPLE", key_multiple)
     segments, prefix, ends = (torch.tensor([part]) for part in row)
     visible = packed_visibility(segments, prefix, ends)
     covered = torch.zeros_like(visible)

@@ -11,8 +11,8 @@ from unblank.prompting import load_task, make_examples, read_examples, task_name
 from unblank.prompting.examples import require_labels
 from unblank.prompting.judging import judge
 from unblank.prompting.patterns import fill_pattern
+from unblank.prompting.predicting import Prediction
 from unblank.prompting.readers import guess_noun_phrases
-from unblank.prompting.scoring import Prediction
 from unblank.prompting.training import draw_candidates, target_shares, training_examples
 
 TASK = """

@@ -14,7 +14,7 @@ from unblank.languages import find_language, share_in_script
 from unblank.prompting import load_task, make_examples, read_examples, score_examples
 from unblank.prompting.asking import AS_IT_STANDS, Asking
 from unblank.prompting.patterns import fill_pattern
-from unblank.prompting.scoring import predict
+from unblank.prompting.predicting import predict
 from unblank.prompting.task_files import TEMPLATES
 from unblank.prompting.verbalizers import parse_verbalizer
 

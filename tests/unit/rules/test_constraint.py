@@ -24,11 +24,11 @@ def ids_of(tokenizer) -> list[int]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("stands_alone", [True, False])
-def test_tokens_add_the_bytes_that_the_tokenizer_decodes(kind, stands_alone):
+@pytest.mark.parametrize("is_standalone", [True, False])
+def test_tokens_add_the_bytes_that_the_tokenizer_decodes(kind, is_standalone):
     tokenizer = toy_of_kind(kind).tokenizer
     core = text_encoder(tokenizer)
-    vocabulary = read_token_bytes(core, ids_of(tokenizer), stands_alone=stands_alone)
+    vocabulary = read_token_bytes(core, ids_of(tokenizer), is_standalone=is_standalone)
     first, later = dict(spelt(vocabulary.first)), dict(spelt(vocabulary.later))
     rng = random.Random(0)
     words = ["cat", "dog", "the far house", "Zo\u00eb", "12-7!", "d\u00e9j\u00e0 vu"]
@@ -36,7 +36,7 @@ def test_tokens_add_the_bytes_that_the_tokenizer_decodes(kind, stands_alone):
         text = " ".join(rng.choices(words, k=3))
         ids = [one for one in encode_texts(tokenizer, [text])[0] if one in later]
         added = first[ids[0]] + b"".join(later[one] for one in ids[1:])
-        decoded = tokenizer.decode(ids) if stands_alone else decode_after(tokenizer, "so ", ids)
+        decoded = tokenizer.decode(ids) if is_standalone else decode_after(tokenizer, "so ", ids)
         assert added.decode() == decoded
     if kind != "wordpiece":  # whose characters are all known
         ids = encode_texts(tokenizer, [ODD])[0]
@@ -70,7 +70,7 @@ def test_a_token_is_allowed_if_enough_tokens_are_left_behind_it(kind, rule, min_
     ]  # fmt: skip
     maker = ConstraintMaker(
         tokenizer, token_ids=ids, end_ids=[special.eop], vocab_size=len(tokenizer),
-        stands_alone=False,
+        is_standalone=False,
     )  # fmt: skip
     constraint = maker.make([rule], limit=12, min_tokens=min_tokens)
     low, high = (

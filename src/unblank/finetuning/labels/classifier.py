@@ -27,11 +27,11 @@ from unblank.prompting.examples import TaskExample, require_labels
 from unblank.prompting.scoring import length_batches
 from unblank.prompting.training import training_examples
 
-__all__ = ["ClassifierWay"]
+__all__ = ["ClassifierScorer"]
 
 
-class ClassifierWay:
-    """A head over one pooled token scores classes, or candidates one by one; see `Way`.
+class ClassifierScorer:
+    """A head over one pooled token scores classes, or candidates one by one; see `LabelScorer`.
 
     Args:
         data: the task with its examples.

@@ -29,7 +29,7 @@ from unblank.prompting.training import training_examples
 from unblank.prompting.wording import ENGLISH
 from unblank.tokenization.special import special_ids
 
-__all__ = ["ClozeWay", "Words"]
+__all__ = ["ClozeScorer", "Words"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +88,8 @@ class Words:
         return others[int(rng.integers(len(others)))]
 
 
-class ClozeWay:
-    """Candidates stand in a blank of a text; see `Way`.
+class ClozeScorer:
+    """Candidates stand in a blank of a text; see `LabelScorer`.
 
     Args:
         data: the task with its examples.

@@ -7,13 +7,13 @@ from transformers import PreTrainedTokenizerFast
 
 from unblank.engine.training import RunContext, Training
 from unblank.families.settings import ModelSettings, TokenizerSettings
-from unblank.finetuning.labels.classifier import ClassifierWay
+from unblank.finetuning.labels.classifier import ClassifierScorer
 from unblank.finetuning.labels.classifier_model import is_classifier_folder
-from unblank.finetuning.labels.cloze import ClozeWay, Words
+from unblank.finetuning.labels.cloze import ClozeScorer, Words
 from unblank.finetuning.labels.reading import StartingPoint, read_labelled
 from unblank.finetuning.labels.settings import ClozeSettings
 from unblank.finetuning.labels.steps import Sizes
-from unblank.finetuning.labels.training import LabelTraining, Way
+from unblank.finetuning.labels.training import LabelScorer, LabelTraining
 from unblank.finetuning.settings import FinetuneDataSettings, FinetuneTrainSettings
 from unblank.prompting.task import ClozeTask
 from unblank.prompting.task_files import load_task
@@ -70,14 +70,14 @@ def open_labelled(
     )
     metric = _metric(train.metric, task)
     sizes = Sizes(train.batch_size, train.micro_batch_size, train.seed, context.world)
-    way: Way
+    scorer: LabelScorer
     if by_classifier:
-        way = ClassifierWay(labelled, pooled=cloze.pooled, branch=cloze.branch)
+        scorer = ClassifierScorer(labelled, pooled=cloze.pooled, branch=cloze.branch)
     else:
-        way = ClozeWay(
+        scorer = ClozeScorer(
             labelled, patterns=cloze.patterns, loss=cloze.loss, layout=cloze.layout, words=words
         )
-    return LabelTraining(labelled, way, sizes, metric)
+    return LabelTraining(labelled, scorer, sizes, metric)
 
 
 def _task(name: str, cloze: ClozeSettings, words: Words) -> ClozeTask:

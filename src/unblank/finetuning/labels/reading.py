@@ -196,14 +196,14 @@ def split_held_out(
     """
     is_held_out = [_place_in_unit(example) < share for example in examples]
     pairs = list(zip(examples, is_held_out, strict=True))
-    learnt = tuple(example for example, is_out in pairs if not is_out)
+    training = tuple(example for example, is_out in pairs if not is_out)
     held_out = tuple(example for example, is_out in pairs if is_out)
-    if not learnt or not held_out:
+    if not training or not held_out:
         raise ValueError(
-            f"data.hold_out {share} of {len(examples)} examples leaves {len(learnt)} for training "
-            f"and {len(held_out)} for validation: give more examples or another share"
+            f"data.hold_out {share} of {len(examples)} examples leaves {len(training)} for "
+            f"training and {len(held_out)} for validation: give more examples or another share"
         )
-    return learnt, held_out
+    return training, held_out
 
 
 def _place_in_unit(example: TaskExample) -> float:

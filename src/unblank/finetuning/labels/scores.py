@@ -13,7 +13,7 @@ from unblank.metrics.by_language import score_by_language
 from unblank.objectives.cloze import ClozeLossName, cloze_loss
 from unblank.prompting.examples import TaskExample
 from unblank.prompting.judging import judge, right_label
-from unblank.prompting.scoring import Prediction, decide
+from unblank.prompting.predicting import Prediction, decide
 from unblank.prompting.task import ClozeTask
 from unblank.prompting.training import target_shares
 

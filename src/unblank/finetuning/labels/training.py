@@ -1,6 +1,6 @@
 """A task with labels, answered in any way: the scores of all candidates are trained.
 
-The task file says what is asked (`unblank.prompting`). A *way* says how a model answers: by what
+The task file says what is asked (`unblank.prompting`). A *scorer* says how a model answers: by what
 stands in a blank (`cloze`), or by a head over pooled text (`classifier`).
 
 Shapes: `L` labels or candidates of an example.
@@ -27,7 +27,7 @@ from unblank.objectives.cloze import ClozeLossName
 from unblank.prompting.examples import TaskExample
 from unblank.prompting.training import draw_candidates, target_shares
 
-__all__ = ["LabelTraining", "Way"]
+__all__ = ["LabelScorer", "LabelTraining"]
 
 _CONSISTENCY = "consistency"
 """Name of the loss that compares the prompts of an example."""
@@ -38,7 +38,7 @@ class LabelBatch:
     """Examples of one forward pass.
 
     Attributes:
-        inputs: the examples as their way encodes them, one item for each of their prompts.
+        inputs: the examples as their scorer encodes them, one item for each of their prompts.
         targets: for each item, float32[L]: how much of the answer each label is.
         sample_numbers: number of each draw.
     """
@@ -48,7 +48,7 @@ class LabelBatch:
     sample_numbers: list[int]
 
 
-class Way(Protocol):
+class LabelScorer(Protocol):
     """How a model answers a task with labels."""
 
     name: str
@@ -91,20 +91,20 @@ class Way(Protocol):
 
 
 class LabelUnit:
-    """One loss, named after the way, a mean over examples; and the share that is answered right.
+    """One loss, named after the scorer, a mean over examples; and the share that is answered right.
 
     Where an example has two prompts, their losses are averaged, and a second loss may be how much
     their answers differ.
 
     Args:
-        way: gives the scores.
+        scorer: gives the scores.
     """
 
-    def __init__(self, way: Way) -> None:
-        self._way = way
-        self.weights: Mapping[str, float] = {way.name: 1.0}
-        if way.consistency:
-            self.weights = {way.name: 1.0, _CONSISTENCY: way.consistency}
+    def __init__(self, scorer: LabelScorer) -> None:
+        self._scorer = scorer
+        self.weights: Mapping[str, float] = {scorer.name: 1.0}
+        if scorer.consistency:
+            self.weights = {scorer.name: 1.0, _CONSISTENCY: scorer.consistency}
         self.shares: Mapping[str, Share] = {}
 
     def start_step(self, update: int) -> None:
@@ -112,20 +112,20 @@ class LabelUnit:
 
     def counts(self, batch: LabelBatch) -> dict[str, int]:
         """Return the prompts and the examples by the names of the losses."""
-        counts = {self._way.name: len(batch.targets)}
-        if self._way.consistency:
-            counts[_CONSISTENCY] = len(batch.targets) // self._way.num_prompts
+        counts = {self._scorer.name: len(batch.targets)}
+        if self._scorer.consistency:
+            counts[_CONSISTENCY] = len(batch.targets) // self._scorer.num_prompts
         return counts
 
     def __call__(
         self, model: nn.Module, batch: LabelBatch, device: torch.device
     ) -> dict[str, TokenLoss]:
         """Return the summed losses by their names."""
-        scores = self._way.scores(model, batch.inputs, device)
-        loss, share = label_loss(scores, batch.targets, self._way.loss)
+        scores = self._scorer.scores(model, batch.inputs, device)
+        loss, share = label_loss(scores, batch.targets, self._scorer.loss)
         self.shares = {"right": share}
-        losses = {self._way.name: loss}
-        if self._way.consistency:
+        losses = {self._scorer.name: loss}
+        if self._scorer.consistency:
             pairs = zip(scores[0::2], scores[1::2], strict=True)
             apart = torch.stack([symmetric_kl(*pair) for pair in pairs])
             losses[_CONSISTENCY] = TokenLoss(apart.sum(), len(apart))
@@ -137,25 +137,25 @@ class LabelTraining:
 
     Args:
         data: the task with its examples.
-        way: how a model answers.
+        scorer: how a model answers.
         sizes: of a step.
         metric: the score that chooses the best checkpoint.
     """
 
-    def __init__(self, data: Labelled, way: Way, sizes: Sizes, metric: str) -> None:
+    def __init__(self, data: Labelled, scorer: LabelScorer, sizes: Sizes, metric: str) -> None:
         self.tokenizer: PreTrainedTokenizerFast = data.tokenizer
-        self.unit: TrainUnit = LabelUnit(way)
+        self.unit: TrainUnit = LabelUnit(scorer)
         self.metric = metric
         self.higher_is_better = metric not in LOWER_IS_BETTER
         self.content = data.content
-        self.facts: Mapping[str, str] = {"task": data.task.about or data.task.name, **way.facts}
-        self._data, self._way, self._sizes = data, way, sizes
-        self._steps = ExampleSteps(way.lengths, sizes)
+        self.facts: Mapping[str, str] = {"task": data.task.about or data.task.name, **scorer.facts}
+        self._data, self._scorer, self._sizes = data, scorer, sizes
+        self._steps = ExampleSteps(scorer.lengths, sizes)
         self.steps_per_epoch = self._steps.steps_per_epoch
 
     def build_model(self) -> PreTrainedModel:
         """Return the model to start from."""
-        return self._way.build_model()
+        return self._scorer.build_model()
 
     def steps(self, saved: Mapping[str, int] | None) -> Generator[StepBatches]:
         """Yield the batches of one step after another."""
@@ -165,7 +165,7 @@ class LabelTraining:
         """Return the task's scores and the mean loss on the held-out examples."""
         examples = self._data.validation
         batch_size = self._sizes.micro_batch_size or self._sizes.batch_size
-        measure = partial(self._way.shares, model, examples, batch_size)
+        measure = partial(self._scorer.shares, model, examples, batch_size)
         shares = self._data.world.alone(measure, model)
         return evaluation_of(self._data.task, examples, shares)
 
@@ -175,17 +175,17 @@ class LabelTraining:
 
     def _batch(self, samples: list[Sample]) -> LabelBatch:
         examples = [self._drawn(sample) for sample in samples]
-        encoded = [self._way.encode(*pair) for pair in zip(examples, samples, strict=True)]
+        encoded = [self._scorer.encode(*pair) for pair in zip(examples, samples, strict=True)]
         return LabelBatch(
             [prompt for of_example in encoded for prompt in of_example],
             [
                 target_shares(self._data.task, example)
                 for example in examples
-                for _ in range(self._way.num_prompts)
+                for _ in range(self._scorer.num_prompts)
             ],
             [sample.number for sample in samples],
         )
 
     def _drawn(self, sample: Sample) -> TaskExample:
         rng = np.random.default_rng((self._sizes.seed, 1, sample.number))
-        return draw_candidates(self._data.task, self._way.examples[sample.index], rng)
+        return draw_candidates(self._data.task, self._scorer.examples[sample.index], rng)

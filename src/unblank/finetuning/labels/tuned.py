@@ -12,15 +12,15 @@ from typing import Any
 
 import torch
 
-from unblank.adapters.opening import load_adapted, put_adapter, require_undamaged
+from unblank.adapters.opening import attach_adapter, load_adapted, require_undamaged
 from unblank.adapters.record import AdapterRecord, has_adapter
 from unblank.engine.parallel import World
 from unblank.families.loading import load_folder, require_folder, torch_device, torch_dtype
 from unblank.families.settings import ModelSettings
 from unblank.families.table import family_of_model
-from unblank.finetuning.labels.classifier import ClassifierWay
+from unblank.finetuning.labels.classifier import ClassifierScorer
 from unblank.finetuning.labels.classifier_model import is_classifier_folder
-from unblank.finetuning.labels.cloze import ClozeWay, Words
+from unblank.finetuning.labels.cloze import ClozeScorer, Words
 from unblank.finetuning.labels.reading import Labelled, StartingPoint
 from unblank.finetuning.labels.settings import ClozeSettings
 from unblank.finetuning.labels.tuned_task import TunedTask, asked_of
@@ -93,7 +93,8 @@ class LabelModel:
                 "a GLM, or a classifier"
             )
         cloze = self.tuned_with
-        is_same = self.tuned_on is not None and _stem(self.tuned_on) == task.name
+        # By its name without the folder, a task is the same one after a move.
+        is_same = self.tuned_on is not None and Path(self.tuned_on).stem == task.name
         if cloze.scoring is not None:
             task = replace(task, scoring=cloze.scoring)
         numbers = tuple(patterns) or (cloze.patterns if is_same else ())
@@ -105,9 +106,9 @@ class LabelModel:
         data = _labelled(None, task, self.model, self.tokenizer, cloze.max_length)
         chosen = layout or cloze.layout
         words = Words(prior=prior)
-        way = ClozeWay(data, patterns=numbers, loss=cloze.loss, layout=chosen, words=words)
+        scorer = ClozeScorer(data, patterns=numbers, loss=cloze.loss, layout=chosen, words=words)
         asked = asked_of(task, patterns=numbers, layout=chosen, prior=prior)
-        return TunedTask(task, self.model, self.tokenizer, way, asked)
+        return TunedTask(task, self.model, self.tokenizer, scorer, asked)
 
     def _by_head(self, task: ClozeTask, is_asked_otherwise: bool) -> TunedTask:
         assert self.head is not None
@@ -219,11 +220,6 @@ def tuned_on(folder: Path) -> str | None:
     return _tuned_with(folder)[0]
 
 
-def _stem(name: str) -> str:
-    """Return a task's name without its folder, by which the same one is known after a move."""
-    return Path(name).stem
-
-
 def _tuned_with(folder: Path) -> tuple[str | None, ClozeSettings]:
     """Return the task of a folder's training and how it was asked; the defaults if unknown."""
     settings = training_settings(folder)
@@ -259,21 +255,22 @@ def _open_classifier(
         base = record.require_base(folder)
     tokenizer = tokenizer_in(base)
     data = _labelled(base, task, None, tokenizer, cloze.max_length)
-    model: Any = ClassifierWay(data, pooled=cloze.pooled, branch=cloze.branch).build_model()
+    model: Any = ClassifierScorer(data, pooled=cloze.pooled, branch=cloze.branch).build_model()
     if record is not None:
-        model = put_adapter(model, tokenizer, folder, record)
+        model = attach_adapter(model, tokenizer, folder, record)
     if dtype is not None:
         model = model.to(torch_dtype(dtype))
-    way = ClassifierWay(data, pooled=cloze.pooled, branch=cloze.branch)  # a prompt is there now
+    # A prompt is there now.
+    scorer = ClassifierScorer(data, pooled=cloze.pooled, branch=cloze.branch)
     asked = {"way": "classifier", "task": task.content_hash}
     model = answering_model(model.to(torch_device(device)).eval())
-    return TunedTask(task, model, tokenizer, way, asked)
+    return TunedTask(task, model, tokenizer, scorer, asked)
 
 
 def _labelled(
     folder: Path | None, task: ClozeTask, model: Any, tokenizer: Any, max_length: int | None
 ) -> Labelled:
-    """Return a task without examples, as a way to answer takes it.
+    """Return a task without examples, as a scorer takes it.
 
     Args:
         folder: that a classifier is read from; None for a model that is open.

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from unblank.calibration.maps import tempered
 from unblank.calibration.record import Calibration, LabelCalibration
-from unblank.finetuning.labels.training import Way
+from unblank.finetuning.labels.training import LabelScorer
 from unblank.generation.priors import Prior
 from unblank.prompting import ClozeTask, TaskExample
 from unblank.prompting.scoring import Layout
@@ -28,7 +28,7 @@ class TunedTask:
         task: what is asked.
         model: in evaluation mode.
         tokenizer: of the model.
-        way: how the model answers.
+        scorer: how the model answers.
         asked: how, as plain values.
         calibration: of the probabilities; None for the model's own.
         note: why a calibration that is there is not used; empty if none is, or if it is used.
@@ -37,7 +37,7 @@ class TunedTask:
     task: ClozeTask
     model: Any
     tokenizer: Any
-    way: Way
+    scorer: LabelScorer
     asked: Mapping[str, Any] = field(default_factory=dict)
     calibration: LabelCalibration | None = None
     note: str = ""
@@ -54,7 +54,7 @@ class TunedTask:
         Raises:
             ValueError: an example that is too long and cannot be shortened.
         """
-        found = self.way.shares(self.model, examples, batch_size)
+        found = self.scorer.shares(self.model, examples, batch_size)
         if self.calibration is None:
             return found
         temperature = self.calibration.temperature

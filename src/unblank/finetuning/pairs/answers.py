@@ -21,7 +21,13 @@ if TYPE_CHECKING:
     from unblank.metrics.bleu_tokenizers import BleuTokenizer
     from unblank.metrics.text import TextMetric, TextScores
 
-__all__ = ["Answering", "held_out_sources", "prediction_lines", "scores_by_entry"]
+__all__ = [
+    "SCORES",
+    "Answering",
+    "held_out_sources",
+    "prediction_lines",
+    "scores_by_entry",
+]
 
 SCORES: dict[str, tuple["TextMetric", ...]] = {
     "bleu": ("bleu", "chrf"),

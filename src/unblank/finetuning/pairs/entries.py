@@ -105,7 +105,7 @@ def read_entries(
         )
         for one, tag in zip(known, tags, strict=True)
     ]
-    search.tell()
+    search.warn()
     return found
 
 

@@ -29,11 +29,11 @@ def num_blanks(text: str) -> int:
     return len(_BLANK.findall(text))
 
 
-def filled_text(text: str, answers: Sequence[str]) -> str:
+def _filled_text(text: str, answers: Sequence[str]) -> str:
     """Return a text with an answer in each of its blanks.
 
     Example:
-        >>> filled_text("a [MASK] dog [MASK].", ["small", "ran"])
+        >>> _filled_text("a [MASK] dog [MASK].", ["small", "ran"])
         'a small dog ran.'
     """
     parts = zip_longest(_BLANK.split(text), answers, fillvalue="")
@@ -88,7 +88,7 @@ def encode_fills(
         targets=TokenTable.of(targets),
         owners=np.arange(len(kept), dtype=np.int64),
         texts=tuple(pair.source for pair in kept),
-        references=tuple((filled_text(pair.source, pair.targets),) for pair in kept),
+        references=tuple((_filled_text(pair.source, pair.targets),) for pair in kept),
         places=tuple(pair.place for pair in kept),
         num_cut_sources=0,
         num_cut_targets=0,

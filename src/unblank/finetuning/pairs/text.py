@@ -89,7 +89,7 @@ def read_text_pairs(
             for place, record in _records(path, [*field_names(source), target], lines)
         ]
     if search is None:
-        own.tell()
+        own.warn()
     if not pairs:
         raise ValueError(f"{entry} has no pair of texts")
     return pairs

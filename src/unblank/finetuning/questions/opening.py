@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerFast
 
 from unblank.data.drawing import drawn_places
 from unblank.data.language_files import LanguageFile, find_language_files
+from unblank.engine.logging import Display
 from unblank.engine.parallel import World
 from unblank.engine.training import RunContext
 from unblank.families.settings import ModelSettings, TokenizerSettings
@@ -90,7 +91,8 @@ def open_questions(
     require_writing(family, "qa")
     refuse_unused(given, unused_of_family(family))
     metric = metric_of(train, world, "qa", get_args(QuestionMetric), "f1")
-    entries, held_out = _read(data.train), _measured(_read(data.validation), train)
+    entries = _read(data.train)
+    held_out = _measured(_read(data.validation), train.validation_samples)
     for entry in held_out:
         require_rules(entry.questions, questions.rules)
     start = pair_start(context, family, model, tokenizer, pairs, ganlm, train)
@@ -102,7 +104,7 @@ def open_questions(
     encoder = QuestionEncoder(known, special, questions.prompts, pairs.blank if in_blank else "")
     asked = [_ask(entry, encoder, pairs, world) for entry in entries]
     measured = [_ask(entry, encoder, pairs, world) for entry in held_out]
-    _show(context, [*entries, *held_out], [*asked, *measured], len(entries))
+    _show(context.display, [*entries, *held_out], [*asked, *measured], len(entries))
     encoded = [windows_as_pairs(one, encoder, pairs.max_target_length, train.seed) for one in asked]
     as_pairs = pair_training(
         context,
@@ -157,12 +159,12 @@ def _read(entries: Sequence[str]) -> list[_Entry]:
     return [_Entry(file, read_questions(file)) for file in files]
 
 
-def _measured(entries: Sequence[_Entry], train: FinetuneTrainSettings) -> list[_Entry]:
-    """Return the entries with a fixed random choice of as many questions as are measured."""
+def _measured(entries: Sequence[_Entry], count: int | None) -> list[_Entry]:
+    """Return the entries with a fixed random choice of `count` questions; None keeps all."""
     if not entries:
         return []
     sizes = [len(entry.questions) for entry in entries]
-    places = drawn_places(sizes, train.validation_samples)
+    places = drawn_places(sizes, count)
     return [
         _Entry(entry.file, [entry.questions[place] for place in drawn])
         for entry, drawn in zip(entries, places, strict=True)
@@ -186,7 +188,7 @@ def _ask(
 
 
 def _show(
-    context: RunContext,
+    display: Display,
     entries: Sequence[_Entry],
     asked: Sequence[Sequence[AskedQuestion]],
     num_train: int,
@@ -207,4 +209,4 @@ def _show(
             ", ".join(filter(None, languages)) or "-",
             *(f"{count:,}" for count in numbers),
         )
-    context.display.show(table)
+    display.show(table)

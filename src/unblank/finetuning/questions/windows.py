@@ -48,7 +48,7 @@ def windows_as_pairs(
         targets=TokenTable.of([target[:room] for _, _, target in rows]),
         owners=np.arange(len(rows), dtype=np.int64),
         texts=tuple(texts),
-        references=tuple((answers_of(one),) for one, _, _ in rows),
+        references=tuple((_answers_of(one),) for one, _, _ in rows),
         places=tuple(one.question.place for one, _, _ in rows),
         num_cut_sources=0,
         num_cut_targets=sum(len(target) > room for _, _, target in rows),
@@ -56,7 +56,7 @@ def windows_as_pairs(
     )
 
 
-def answers_of(asked: AskedQuestion) -> str:
+def _answers_of(asked: AskedQuestion) -> str:
     """Return the first right answer, which training teaches."""
     return asked.question.answers[0].text
 

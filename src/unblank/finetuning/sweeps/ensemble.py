@@ -25,7 +25,7 @@ from unblank.finetuning.requirements import WRITING_TASKS
 from unblank.finetuning.run import run_finetune
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.finetuning.sweeps.score_table import score_table
-from unblank.integrity import write_at_once
+from unblank.integrity import write_atomically
 from unblank.plurals import counted
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.prompting.examples import TaskExample, read_examples
@@ -33,7 +33,7 @@ from unblank.prompting.task_files import load_task
 
 __all__ = ["run_ensemble"]
 
-ENSEMBLE_NAME = "predictions.jsonl"
+_ENSEMBLE_NAME = "predictions.jsonl"
 
 
 def run_ensemble(
@@ -54,14 +54,14 @@ def run_ensemble(
         ValueError: a setting does not fit, or there is nothing to average.
         FileNotFoundError: a file that is named is not there.
     """
-    members = ensemble_members(settings)
+    members = _ensemble_members(settings)
     for member in members:
         run_finetune(member, given=given, memory=memory)
     task = load_task(settings.task)
     held_out = read_examples(task, find_language_files(settings.data.validation)).examples
     examples = measured_examples(held_out, settings.train.validation_samples)
     folders = [member.train.output_dir for member in members]
-    evaluation = evaluation_of(task, examples, average_predictions(folders, examples))
+    evaluation = evaluation_of(task, examples, _average_predictions(folders, examples))
     runs = [read_results(folder) for folder in folders]
     results = {
         **{name: runs[0][name] for name in ("task", "method", "metric", "higher_is_better")},
@@ -69,13 +69,13 @@ def run_ensemble(
         "members": {folder.name: run["scores"] for folder, run in zip(folders, runs, strict=True)},
     }
     lines = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in evaluation.predictions)
-    write_at_once(settings.train.output_dir / ENSEMBLE_NAME, lines)
+    write_atomically(settings.train.output_dir / _ENSEMBLE_NAME, lines)
     write_results(settings.train.output_dir, results)
     _show(results, settings.train.output_dir)
     return settings.train.output_dir
 
 
-def ensemble_members(settings: FinetuneSettings) -> list[FinetuneSettings]:
+def _ensemble_members(settings: FinetuneSettings) -> list[FinetuneSettings]:
     """Return the run of each pattern and seed, in a folder of its own.
 
     With `--method none` a member starts from the folder of the same name in `model.init_from`, if
@@ -111,7 +111,7 @@ def ensemble_members(settings: FinetuneSettings) -> list[FinetuneSettings]:
     return [_member(settings, *pair) for pair in pairs]
 
 
-def average_predictions(folders: Sequence[Path], examples: Sequence[TaskExample]) -> list[Tensor]:
+def _average_predictions(folders: Sequence[Path], examples: Sequence[TaskExample]) -> list[Tensor]:
     """Return the mean of what finished runs give each label of each example.
 
     Args:
@@ -158,5 +158,5 @@ def _show(results: dict[str, Any], output_dir: Path) -> None:
     console = TextConsole(highlight=False, soft_wrap=True)
     console.print(table)
     console.print(
-        f"done: the averaged predictions are in {output_dir / ENSEMBLE_NAME}", markup=False
+        f"done: the averaged predictions are in {output_dir / _ENSEMBLE_NAME}", markup=False
     )

@@ -65,7 +65,7 @@ def run_finetune_command(
         raise ValueError("a grid runs in one process: start each combination with torchrun instead")
     require_possible_method(settings, given)
     points = []
-    for one in grid_settings(settings):
+    for one in _grid_settings(settings):
         _run(one, given, memory)
         points.append(_finished(one))
     best = min(points, key=attrgetter("badness"))
@@ -74,7 +74,7 @@ def run_finetune_command(
     return settings.train.output_dir
 
 
-def grid_settings(settings: FinetuneSettings) -> list[FinetuneSettings]:
+def _grid_settings(settings: FinetuneSettings) -> list[FinetuneSettings]:
     """Return the run of every combination, each in a folder of its own."""
     rates = settings.grid.learning_rates or (settings.learning_rate,)
     sizes = settings.grid.batch_sizes or (settings.train.batch_size,)

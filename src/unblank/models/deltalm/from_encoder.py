@@ -23,19 +23,19 @@ _DecoderStart = Literal["interleaved", "vanilla", "vanilla-random-cross-attentio
 layer j, cross-attention copied from self-attention. "vanilla-random-cross-attention": the same with
 random cross-attention. "random": an interleaved model that only takes the encoder's sizes."""
 
-BOTTOM = {"self_attn": "self_attn", "self_attn_norm": "self_attn_norm"} | {
+_BOTTOM = {"self_attn": "self_attn", "self_attn_norm": "self_attn_norm"} | {
     "bottom_mlp": "mlp",
     "bottom_mlp_norm": "mlp_norm",
 }
-TOP = {"cross_attn": "self_attn", "cross_attn_norm": "self_attn_norm"} | {
+_TOP = {"cross_attn": "self_attn", "cross_attn_norm": "self_attn_norm"} | {
     "mlp": "mlp",
     "mlp_norm": "mlp_norm",
 }
-VANILLA = {"self_attn": "self_attn", "self_attn_norm": "self_attn_norm"} | {
+_VANILLA = {"self_attn": "self_attn", "self_attn_norm": "self_attn_norm"} | {
     "mlp": "mlp",
     "mlp_norm": "mlp_norm",
 }
-CROSS_ATTENTION = {"cross_attn": "self_attn", "cross_attn_norm": "self_attn_norm"}
+_CROSS_ATTENTION = {"cross_attn": "self_attn", "cross_attn_norm": "self_attn_norm"}
 
 
 def deltalm_from_encoder(
@@ -98,11 +98,11 @@ def decoder_sources(num_layers: int, start: _DecoderStart) -> Iterator[tuple[str
     yield "embeddings.", "embeddings."
     yield "norm.", "norm."
     for layer in range(num_layers):
-        parts = [(layer, VANILLA)]
+        parts = [(layer, _VANILLA)]
         if start == "interleaved":
-            parts = [(2 * layer, BOTTOM), (2 * layer + 1, TOP)]
+            parts = [(2 * layer, _BOTTOM), (2 * layer + 1, _TOP)]
         elif start == "vanilla":
-            parts = [(layer, VANILLA | CROSS_ATTENTION)]
+            parts = [(layer, _VANILLA | _CROSS_ATTENTION)]
         for encoder_layer, names in parts:
             for ours, theirs in names.items():
                 yield f"layers.{layer}.{ours}.", f"layers.{encoder_layer}.{theirs}."

@@ -85,14 +85,6 @@ class ElectraInfillForPreTraining(GlmInfillPreTrainedModel):
         self.model.embed_tokens = value
         self.generator.embed_tokens = value
 
-    def get_output_embeddings(self) -> nn.Linear:
-        """Return the generator's head."""
-        return self.lm_head
-
-    def set_output_embeddings(self, value: nn.Linear) -> None:
-        """Replace the generator's head."""
-        self.lm_head = value
-
     def text_outputs(self, token_ids: Tensor) -> dict[str, Tensor]:
         """Return the generator's logits and the discriminator's judgements of plain texts."""
         guessing_BTD = self.generator(token_ids).last_hidden_state

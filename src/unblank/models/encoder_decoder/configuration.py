@@ -97,20 +97,10 @@ class EncoderDecoderConfig(PreTrainedConfig):
                 a tokenizer larger than the table.
         """
         require_possible_sizes(self)
-        if self.hidden_size % self.num_attention_heads:
-            raise ValueError(
-                f"hidden_size ({self.hidden_size}) must be a multiple of num_attention_heads "
-                f"({self.num_attention_heads})"
-            )
         if self.hidden_act not in ("gelu", "gelu_pytorch_tanh"):
             raise ValueError(f"hidden_act is {self.hidden_act!r}: choose gelu or gelu_pytorch_tanh")
         if self.relative_bias_buckets % 2 or self.relative_bias_buckets == 2:
             raise ValueError(
                 f"relative_bias_buckets is {self.relative_bias_buckets}: it must be an even "
                 "number of at least 4 (half for each direction), or 0 for no bias"
-            )
-        if self.tokenizer_size is not None and self.tokenizer_size > self.vocab_size:
-            raise ValueError(
-                f"tokenizer_size ({self.tokenizer_size}) must be at most vocab_size "
-                f"({self.vocab_size}), the rows of the embedding table"
             )

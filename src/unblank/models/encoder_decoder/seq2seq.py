@@ -168,22 +168,6 @@ class EncoderDecoderForConditionalGeneration(EncoderDecoderPreTrainedModel, Gene
     model: EncoderDecoderModel
     lm_head: nn.Linear
 
-    def get_input_embeddings(self) -> nn.Embedding:
-        """Return the token embedding."""
-        return self.model.encoder.embed_tokens
-
-    def set_input_embeddings(self, value: nn.Embedding) -> None:
-        """Replace the token embedding."""
-        self.model.encoder.embed_tokens = value
-
-    def get_output_embeddings(self) -> nn.Linear:
-        """Return the head."""
-        return self.lm_head
-
-    def set_output_embeddings(self, value: nn.Linear) -> None:
-        """Replace the head."""
-        self.lm_head = value
-
     def get_encoder(self, modality: str | None = None) -> Encoder:
         """Return the encoder."""
         return self.model.encoder

@@ -21,7 +21,6 @@ from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
 from unblank.models.arguments import check_rest, given_tokens
 from unblank.models.attention import (
-    check_implementation,
     prepare_mask,
     warn_without_weights,
 )
@@ -36,23 +35,16 @@ from unblank.models.encoder_decoder.layers import Attention, DecoderLayer, Encod
 from unblank.models.initialization import DECODER, ENCODER, draw_weights
 from unblank.models.layers import compute_dtype
 from unblank.models.masks import padding_visibility, prefix_visibility
-from unblank.models.saving import WithCard
+from unblank.models.pretrained import InfillPreTrainedModel
 
 __all__ = ["Decoder", "Encoder", "EncoderDecoderPreTrainedModel", "real_tokens"]
 
 
-class EncoderDecoderPreTrainedModel(WithCard):
+class EncoderDecoderPreTrainedModel(InfillPreTrainedModel):
     """Initialisation and the transformers contract of every encoder-decoder."""
 
     config: EncoderDecoderConfig
-    base_model_prefix = "model"
-    supports_gradient_checkpointing = True
     _no_split_modules: list[str] = ["EncoderLayer", "DecoderLayer"]
-    _skip_keys_device_placement: list[str] = ["past_key_values"]
-    _supports_sdpa = True
-    _supports_flex_attn = True
-    # The attention here reaches the flash kernels through sdpa.
-    _supports_flash_attn = False
 
     def text_outputs(self, token_ids: Tensor) -> dict[str, Tensor]:
         """Return by name what the model gives for plain texts, each its own source and target.
@@ -67,16 +59,6 @@ class EncoderDecoderPreTrainedModel(WithCard):
 
     def _init_weights(self, module: nn.Module) -> None:
         draw_weights(module, ENCODER, self.config)
-
-    def _check_and_adjust_attn_implementation(
-        self, attn_implementation: str | None, *args: Any, **kwargs: Any
-    ) -> str:
-        if attn_implementation is not None:
-            check_implementation(attn_implementation, self.config)
-        chosen: str = super()._check_and_adjust_attn_implementation(
-            attn_implementation, *args, **kwargs
-        )
-        return chosen
 
 
 class Encoder(EncoderDecoderPreTrainedModel):
@@ -101,14 +83,6 @@ class Encoder(EncoderDecoderPreTrainedModel):
         self.norm = _final_norm(config)
         self.gradient_checkpointing = False
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Embedding:
-        """Return the token embedding."""
-        return self.embed_tokens
-
-    def set_input_embeddings(self, value: nn.Embedding) -> None:
-        """Replace the token embedding."""
-        self.embed_tokens = value
 
     @capture_outputs
     def forward(

@@ -23,7 +23,7 @@ from unblank.models.ganlm.modeling import GanLMPreTrainedModel
 __all__ = ["GanLMForSequenceClassification"]
 
 
-class GanLMClassifierStacks(GanLMPreTrainedModel):
+class _ClassifierStacks(GanLMPreTrainedModel):
     """The encoder, and the generator's decoder if that is the one that reads.
 
     They are what a classifier shares with other classes, and saves and loads like these.
@@ -59,7 +59,7 @@ class GanLMForSequenceClassification(GanLMPreTrainedModel):
         super().__init__(config)
         self.num_labels = config.num_labels
         self.is_discriminator = config.classifier_branch == "discriminator"
-        self.model = GanLMClassifierStacks(config)
+        self.model = _ClassifierStacks(config)
         if _reads_with_own_decoder(config):
             dropout = config.discriminator_dropout
             decoder = Decoder(config, config.discriminator_layers, dropout, dropout)
@@ -68,14 +68,6 @@ class GanLMForSequenceClassification(GanLMPreTrainedModel):
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
         self.out_proj = nn.Linear(config.hidden_size, config.num_labels)
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Embedding:
-        """Return the token embedding."""
-        return self.model.get_input_embeddings()
-
-    def set_input_embeddings(self, value: nn.Embedding) -> None:
-        """Replace the token embedding."""
-        self.model.set_input_embeddings(value)
 
     def text_outputs(self, token_ids: Tensor) -> dict[str, Tensor]:
         """Return the class scores of plain texts."""
@@ -115,7 +107,7 @@ class GanLMForSequenceClassification(GanLMPreTrainedModel):
         is_real = is_real.bool()
         source = self.model.encoder(input_ids, is_real, inputs_embeds, **kwargs)
         decoder = self.model.decoder or self.discriminator["decoder"]
-        rolled = rolled_source(given, is_real)
+        rolled = _rolled_source(given, is_real)
         outputs = decoder(
             inputs_embeds=self.get_input_embeddings()(rolled) if inputs_embeds is None else rolled,
             encoder_hidden_states=source.last_hidden_state,
@@ -149,7 +141,7 @@ def _reads_with_own_decoder(config: GanLMConfig) -> bool:
     return config.classifier_branch == "discriminator" and not is_shared
 
 
-def rolled_source(tokens: Tensor, is_real: Tensor) -> Tensor:
+def _rolled_source(tokens: Tensor, is_real: Tensor) -> Tensor:
     """Return each row's real tokens moved right by one, the last one first; padding stays.
 
     Args:
@@ -157,7 +149,7 @@ def rolled_source(tokens: Tensor, is_real: Tensor) -> Tensor:
         is_real: bool[B, S], one run of real tokens in each row.
 
     Example:
-        >>> rolled_source(torch.tensor([[5, 6, 7, 1]]), torch.tensor([[True, True, True, False]]))
+        >>> _rolled_source(torch.tensor([[5, 6, 7, 1]]), torch.tensor([[True, True, True, False]]))
         tensor([[7, 5, 6, 1]])
     """
     first = is_real.long().argmax(dim=1, keepdim=True)

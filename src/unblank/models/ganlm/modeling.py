@@ -104,7 +104,7 @@ class GanLMForConditionalGeneration(
         self.post_init()
 
 
-class GanLMDiscriminator(nn.Module):
+class _Discriminator(nn.Module):
     """A bidirectional decoder, unless shared with the generator, and a head of two classes."""
 
     def __init__(self, config: GanLMConfig) -> None:
@@ -133,7 +133,7 @@ class GanLMForPreTraining(GanLMForConditionalGeneration, GenerationMixin):
 
     def __init__(self, config: GanLMConfig) -> None:
         super().__init__(config)
-        self.discriminator = GanLMDiscriminator(config)
+        self.discriminator = _Discriminator(config)
         self.post_init()
 
     @can_return_tuple

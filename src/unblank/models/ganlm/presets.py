@@ -17,14 +17,14 @@ def _size(layers: int, width: int, heads: int) -> dict[str, Any]:
     }
 
 
-MULTILINGUAL: dict[str, Any] = {"mask_token_id": 250001, "first_special_id": 250001}
+_MULTILINGUAL: dict[str, Any] = {"mask_token_id": 250001, "first_special_id": 250001}
 GANLM_PRESETS: dict[str, dict[str, Any]] = {
     "ganlm-tiny": _size(3, 192, 3)
     | {"vocab_size": 8192, "discriminator_layers": 1, "max_position_embeddings": 512},
     "ganlm-small": _size(6, 384, 6)
     | {"vocab_size": 30592, "discriminator_layers": 2, "max_position_embeddings": 512},
-    "ganlm-base": _size(12, 768, 12) | MULTILINGUAL,
-    "ganlm-large": _size(24, 1024, 16) | MULTILINGUAL,
+    "ganlm-base": _size(12, 768, 12) | _MULTILINGUAL,
+    "ganlm-large": _size(24, 1024, 16) | _MULTILINGUAL,
 }
 
 

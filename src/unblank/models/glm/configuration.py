@@ -89,18 +89,8 @@ class GlmInfillConfig(PreTrainedConfig):
                 unknown activation, or a tokenizer that is larger than the table.
         """
         require_possible_sizes(self)
-        if self.hidden_size % self.num_attention_heads:
-            raise ValueError(
-                f"hidden_size ({self.hidden_size}) must be a multiple of num_attention_heads "
-                f"({self.num_attention_heads})"
-            )
         if self.hidden_act not in ("gelu_pytorch_tanh", "gelu"):
             raise ValueError(
                 f"hidden_act is {self.hidden_act!r}: choose 'gelu_pytorch_tanh' (the original) or "
                 "'gelu' (the Hugging Face port)"
-            )
-        if self.tokenizer_size is not None and self.tokenizer_size > self.vocab_size:
-            raise ValueError(
-                f"tokenizer_size ({self.tokenizer_size}) must be at most vocab_size "
-                f"({self.vocab_size}), the rows of the embedding table"
             )

@@ -20,7 +20,7 @@ from unblank.models.glm.modeling import GlmInfillModel, GlmInfillPreTrainedModel
 
 __all__ = ["GlmInfillForMultipleChoice", "GlmInfillForSequenceClassification"]
 
-SINGLE_LABEL = "single_label_classification"
+_SINGLE_LABEL = "single_label_classification"
 
 
 class GlmInfillForSequenceClassification(GlmInfillPreTrainedModel):
@@ -102,14 +102,6 @@ class GlmInfillForMultipleChoice(GlmInfillPreTrainedModel):
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.post_init()
 
-    def get_output_embeddings(self) -> nn.Linear:
-        """Return the head."""
-        return self.lm_head
-
-    def set_output_embeddings(self, value: nn.Linear) -> None:
-        """Replace the head."""
-        self.lm_head = value
-
     def text_outputs(self, token_ids: Tensor) -> dict[str, Tensor]:
         """Return the logits of the language model that scores the choices."""
         return {"logits": self.lm_head(self.model(token_ids).last_hidden_state)}
@@ -158,7 +150,7 @@ class GlmInfillForMultipleChoice(GlmInfillPreTrainedModel):
                 raise ValueError(
                     "with inputs_embeds, give position_ids, prefix_lengths and target_ids"
                 )
-            positions, lengths, targets = choice_rows(
+            positions, lengths, targets = _choice_rows(
                 input_ids.view(rows, tokens), is_real, self.config
             )
         if position_ids is not None:
@@ -183,14 +175,14 @@ class GlmInfillForMultipleChoice(GlmInfillPreTrainedModel):
         counts = (targets != IGNORE_INDEX).sum(dim=1).clamp(min=1)
         scores_BC = (log_p.sum(dim=1) / counts**length_penalty).view(examples, choices)
         return MultipleChoiceModelOutput(
-            loss=classifier_loss(scores_BC, labels, SINGLE_LABEL, num_items_in_batch),
+            loss=classifier_loss(scores_BC, labels, _SINGLE_LABEL, num_items_in_batch),
             logits=scores_BC,
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )
 
 
-def choice_rows(
+def _choice_rows(
     input_ids: Tensor, is_real: Tensor | None, config: GlmInfillConfig
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return positions, prefix lengths and targets of texts whose blanks are filled.

@@ -22,7 +22,6 @@ from transformers.utils.output_capturing import capture_outputs
 from unblank.examples import IGNORE_INDEX
 from unblank.models.arguments import check_rest, given_tokens
 from unblank.models.attention import (
-    check_implementation,
     prepare_mask,
     warn_without_weights,
 )
@@ -40,7 +39,7 @@ from unblank.models.masks import (
     with_prompt_keys,
 )
 from unblank.models.positions import check_positions
-from unblank.models.saving import WithCard
+from unblank.models.pretrained import InfillPreTrainedModel
 
 __all__ = [
     "GlmInfillForConditionalGeneration",
@@ -48,10 +47,10 @@ __all__ = [
     "GlmInfillPreTrainedModel",
 ]
 
-COLUMNS_MULTIPLE = 64
+_COLUMNS_MULTIPLE = 64
 """The last layer computes a multiple of this many columns."""
 
-PEFT_PROMPT_NAME = "embeddings.word_embeddings"
+_PEFT_PROMPT_NAME = "embeddings.word_embeddings"
 """The attribute in which PEFT's prompt methods look for the word embedding first."""
 
 
@@ -78,18 +77,11 @@ class GlmInfillOutput(ModelOutput):
     num_scored: Tensor | None = None
 
 
-class GlmInfillPreTrainedModel(WithCard):
+class GlmInfillPreTrainedModel(InfillPreTrainedModel):
     """Weights, initialisation and the transformers contract of every GLM."""
 
     config: GlmInfillConfig
-    base_model_prefix = "model"
-    supports_gradient_checkpointing = True
     _no_split_modules: list[str] = ["TransformerLayer"]
-    _skip_keys_device_placement: list[str] = ["past_key_values"]
-    _supports_sdpa = True
-    _supports_flex_attn = True
-    # Flash attention drops mask functions: a prefix mask would silently become causal.
-    _supports_flash_attn = False
     _supports_context_parallel = False
     _can_record_outputs: dict[str, Any] = {
         "hidden_states": TransformerLayer,
@@ -103,7 +95,7 @@ class GlmInfillPreTrainedModel(WithCard):
             ValueError: for the name that PEFT's prompt methods, and only they, ask a model for:
                 they would train a GLM on wrong positions and a wrong mask.
         """
-        if target == PEFT_PROMPT_NAME:
+        if target == _PEFT_PROMPT_NAME:
             raise ValueError(
                 "PEFT's prompt methods (prompt tuning, P-tuning, prefix tuning) do not work with "
                 "a GLM: they add vectors without positions in its two rows or a place in its "
@@ -127,16 +119,6 @@ class GlmInfillPreTrainedModel(WithCard):
     def _init_weights(self, module: nn.Module) -> None:
         draw_weights(module, GLM_STACK, self.config)
 
-    def _check_and_adjust_attn_implementation(
-        self, attn_implementation: str | None, *args: Any, **kwargs: Any
-    ) -> str:
-        if attn_implementation is not None:
-            check_implementation(attn_implementation, self.config)
-        chosen: str = super()._check_and_adjust_attn_implementation(
-            attn_implementation, *args, **kwargs
-        )
-        return chosen
-
 
 class GlmInfillModel(GlmInfillPreTrainedModel):
     """The Transformer without a head."""
@@ -157,14 +139,6 @@ class GlmInfillModel(GlmInfillPreTrainedModel):
         self.num_prompt_keys = 0  # of the deep prompt that every layer then has
         self.gradient_checkpointing = False
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Embedding:
-        """Return the token embedding."""
-        return self.embed_tokens
-
-    def set_input_embeddings(self, value: nn.Embedding) -> None:
-        """Replace the token embedding."""
-        self.embed_tokens = value
 
     @merge_with_config_defaults
     @capture_outputs
@@ -344,7 +318,7 @@ def _wanted_columns(
         return torch.arange(num_tokens - logits_to_keep, num_tokens)[None]
     is_scored = labels != IGNORE_INDEX
     most = int(is_scored.sum(dim=1).max())
-    most += -most % COLUMNS_MULTIPLE
+    most += -most % _COLUMNS_MULTIPLE
     if not 0 < most < num_tokens:
         return None
     return is_scored.long().argsort(dim=1, descending=True, stable=True)[:, :most]
@@ -364,14 +338,6 @@ class GlmInfillForConditionalGeneration(BlankGenerationMixin, GlmInfillPreTraine
         self.post_init()
         self.generation_config = GenerationConfig.from_model_config(config)
         self._stop_at_end_of_piece()
-
-    def get_output_embeddings(self) -> nn.Linear:
-        """Return the head."""
-        return self.lm_head
-
-    def set_output_embeddings(self, value: nn.Linear) -> None:
-        """Replace the head."""
-        self.lm_head = value
 
     @can_return_tuple
     def forward(

@@ -7,7 +7,7 @@ from labelled_toys import labelled_glm, write_toys
 from unblank.engine.parallel import World
 from unblank.families.settings import ModelSettings
 from unblank.families.table import FAMILIES
-from unblank.finetuning.labels.cloze import ClozeWay, describe_prompts
+from unblank.finetuning.labels.cloze import ClozeScorer, describe_prompts
 from unblank.finetuning.labels.reading import Labelled, StartingPoint, split_held_out
 from unblank.finetuning.labels.training import LabelBatch, LabelUnit
 from unblank.prompting import load_task, make_examples, read_examples
@@ -32,7 +32,7 @@ def test_the_loss_is_that_of_one_plain_forward_a_candidate(toys, pattern):
         for example in examples
     ]
     batch = LabelBatch(prompts, [target_shares(task, e) for e in examples], list(range(5)))
-    unit = LabelUnit(ClozeWay(labelled(task, tokenizer)))
+    unit = LabelUnit(ClozeScorer(labelled(task, tokenizer)))
     loss = unit(model, batch, torch.device("cpu"))["cloze"]
     assert loss.num_scored == unit.counts(batch)["cloze"] == 5
     loss.loss_sum.backward()

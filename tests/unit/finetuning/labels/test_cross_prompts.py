@@ -9,7 +9,7 @@ from labelled_toys import labelled_config, labelled_glm
 from test_cloze import labelled
 
 from unblank.engine.parallel import World
-from unblank.finetuning.labels.cloze import ClozeWay, Words
+from unblank.finetuning.labels.cloze import ClozeScorer, Words
 from unblank.finetuning.labels.scores import symmetric_kl
 from unblank.finetuning.labels.settings import ClozeSettings
 from unblank.finetuning.labels.steps import Sample, Sizes
@@ -31,7 +31,7 @@ def training(toys, toy, micro_batch_size=None, **cloze):
     data = replace(data, train=read_examples(task, [toys["train"]]).examples[:16])
     words = Words.of(ClozeSettings(prompts="cross", **cloze), seed=5)
     sizes = Sizes(8, micro_batch_size, 5, World(0, 1, torch.device("cpu")))
-    return LabelTraining(data, ClozeWay(data, words=words), sizes, "accuracy")
+    return LabelTraining(data, ClozeScorer(data, words=words), sizes, "accuracy")
 
 
 def losses(made, model):

@@ -1,4 +1,4 @@
-"""Where the processes of a run meet: a store of torch's, under a name that only this start has.
+"""The rendezvous of the processes of a run: a store of torch's, under a name of this start alone.
 
 torchrun keeps it; without torchrun, the first process does. torchrun numbers its restarts on each
 machine by itself, and torch's own names are made of that number. After a process was lost, machines
@@ -14,13 +14,13 @@ from uuid import uuid4
 
 from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
 
-__all__ = ["kept_by_torchrun", "meet"]
+__all__ = ["is_torchrun_store", "rendezvous"]
 
 _PAUSE = 0.05
 """Seconds between two looks at who has come."""
 
 
-def meet(rank: int, size: int, patience: timedelta) -> Any:
+def rendezvous(rank: int, size: int, patience: timedelta) -> Any:
     """Return the store of the processes that were started together.
 
     Args:
@@ -31,7 +31,7 @@ def meet(rank: int, size: int, patience: timedelta) -> Any:
     store = TCPStore(
         os.environ["MASTER_ADDR"],
         int(os.environ["MASTER_PORT"]),
-        is_master=rank == 0 and not kept_by_torchrun(),
+        is_master=rank == 0 and not is_torchrun_store(),
         wait_for_workers=False,
         timeout=patience,
     )
@@ -39,7 +39,7 @@ def meet(rank: int, size: int, patience: timedelta) -> Any:
     return PrefixStore(name, store)
 
 
-def kept_by_torchrun() -> bool:
+def is_torchrun_store() -> bool:
     """Return whether torchrun keeps the store, which then lives longer than any process."""
     return os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
 
@@ -54,7 +54,7 @@ def _ask(store: Any, rank: int) -> str:
 
 def _receive(store: Any, rank: int, size: int) -> str:
     """Give a new name to whoever asks, until every other process knows it."""
-    name, told = uuid4().hex, set()
+    name, answered = uuid4().hex, set()
     others = [other for other in range(size) if other != rank]
     while not all(store.check([f"knows/{name}/{other}"]) for other in others):
         for other in others:
@@ -62,8 +62,8 @@ def _receive(store: Any, rank: int, size: int) -> str:
                 continue
             # It may be the mark of one that is gone; then the next one will be another.
             mark = store.get(f"came/{other}").decode()
-            if mark not in told:
+            if mark not in answered:
                 store.set(f"name/{mark}", name)
-                told.add(mark)
+                answered.add(mark)
         time.sleep(_PAUSE)
     return name

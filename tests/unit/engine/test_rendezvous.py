@@ -1,4 +1,4 @@
-"""Processes meet under one new name, whatever earlier ones have left in the store."""
+"""Processes rendezvous under one new name, whatever earlier ones have left in the store."""
 
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from torch.distributed import TCPStore
 
-from unblank.engine.meeting import meet
+from unblank.engine.rendezvous import rendezvous
 
 
 @pytest.fixture
@@ -22,10 +22,10 @@ def store(monkeypatch):
 
 
 def met(size):
-    """Let processes meet, and return what the last one reads of what the first one writes."""
+    """Let processes rendezvous, and return what the last one reads of what the first one writes."""
     with ThreadPoolExecutor(size) as threads:
         stores = list(
-            threads.map(lambda rank: meet(rank, size, timedelta(seconds=20)), range(size))
+            threads.map(lambda rank: rendezvous(rank, size, timedelta(seconds=20)), range(size))
         )
     assert not stores[-1].check(["word"]), "an earlier meeting had the same name"
     stores[0].set("word", "hello")

@@ -1,4 +1,4 @@
-"""What a measurement has computed so far, kept beside its result until that is there.
+"""What a measurement has computed so far, cached beside its result until that is there.
 
 A measurement computes the same batches in the same order whenever it is started, so what an
 interrupted one left is taken instead of computing it again, value for value. It is JSON, as
@@ -20,7 +20,7 @@ from unblank.evaluation.token_scores import TokenScores
 from unblank.generation.pieces import Filling, Piece
 
 __all__ = [
-    "KeptBatches",
+    "BatchCache",
 ]
 
 _KINDS: dict[str, Any] = {"Filling": Filling, "Piece": Piece, "TokenScores": TokenScores}
@@ -31,11 +31,11 @@ _SECONDS = 2.0
 _Found = TypeVar("_Found")
 
 
-class KeptBatches:
+class BatchCache:
     """The batches of one process.
 
     Args:
-        path: of the result; what is kept is beside it.
+        path: of the result; the cache is beside it.
         task: plain values that say what is measured, and how; what another one left is removed.
         rank: number of this process.
         size: number of processes.
@@ -51,19 +51,19 @@ class KeptBatches:
         except ValueError:
             self.is_other = True
             self._file = AnswerFile(own, task, overwrite=True)
-        self._known = list(self._file)
-        self.num_known = len(self._known)
+        self._cached = list(self._file)
+        self.num_cached = len(self._cached)
         """Batches that need not be computed again."""
         self._next = 0
         self._new: list[str] = []
         self._written_at = time.monotonic()
 
     def get(self, compute: Callable[[], _Found]) -> _Found:
-        """Return what the next batch gives: known, or computed and kept."""
+        """Return what the next batch gives: from the cache, or computed and cached."""
         self._next += 1
-        if self._next <= self.num_known:
-            known: _Found = decoded(json.loads(self._known[self._next - 1]))
-            return known
+        if self._next <= self.num_cached:
+            found: _Found = decoded(json.loads(self._cached[self._next - 1]))
+            return found
         found = compute()
         self._new.append(json.dumps(encoded(found)))
         if time.monotonic() - self._written_at > _SECONDS:
@@ -82,7 +82,7 @@ class KeptBatches:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is kept."""
+        """Whether nothing is cached."""
         return not len(self._file)
 
 
@@ -115,13 +115,13 @@ def encoded(value: Any) -> Any:
     return {name: [encoded(getattr(value, one)) for one in names]}
 
 
-def decoded(kept: Any) -> Any:
+def decoded(stored: Any) -> Any:
     """Return the value that `encoded` was given."""
-    if isinstance(kept, list):
-        return [decoded(one) for one in kept]
-    if not isinstance(kept, dict):
-        return kept
-    ((kind, inside),) = kept.items()
+    if isinstance(stored, list):
+        return [decoded(one) for one in stored]
+    if not isinstance(stored, dict):
+        return stored
+    ((kind, inside),) = stored.items()
     if kind == "tuple":
         return tuple(decoded(one) for one in inside)
     if kind == "dict":

@@ -1,4 +1,4 @@
-"""Folders that appear whole or not at all, and vanish at once.
+"""Folders that are written and removed atomically: they are there as a whole or not at all.
 
 What is written goes into a hidden folder beside its place, or inside of it, which is renamed as the
 last step. The process that writes there holds a lock on it, which the system releases however the
@@ -16,14 +16,27 @@ from glob import escape
 from pathlib import Path
 
 from unblank.disk_errors import writes_to
-from unblank.earlier_leftovers import earlier_leftovers
 from unblank.integrity import apply_umask
 from unblank.interruption import half_written
+from unblank.legacy_leftovers import legacy_leftovers
 from unblank.plurals import counted
 
-__all__ = ["new_folder", "put_into_folder", "remove_folder", "remove_leftovers", "used_folder"]
+__all__ = [
+    "new_folder",
+    "put_into_folder",
+    "remove_folder",
+    "remove_leftovers",
+    "require_new",
+    "used_folder",
+]
 
 _UNFINISHED = ".unfinished-"
+
+
+def require_new(output: Path) -> None:
+    """Raise FileExistsError if there is something of this name already."""
+    if output.exists() or output.is_symlink():
+        raise FileExistsError(f"{output} exists: choose another folder, or remove it first")
 
 
 @contextmanager
@@ -39,8 +52,8 @@ def new_folder(output: Path, *, replace: bool = False) -> Iterator[Path]:
         OSError: it cannot be written.
     """
     output = Path(output)
-    if not replace and (output.exists() or output.is_symlink()):
-        raise FileExistsError(f"{output} exists: choose another folder, or remove it first")
+    if not replace:
+        require_new(output)
     with _temporary(output, output.parent) as temporary:
         yield temporary
         apply_umask(temporary)
@@ -102,7 +115,7 @@ def remove_leftovers(parent: Path, name: str = "*") -> None:
     Warns:
         UserWarning: with the names of what was deleted.
     """
-    found = [*parent.glob(f".{name}{_UNFINISHED}*"), *earlier_leftovers(parent, name)]
+    found = [*parent.glob(f".{name}{_UNFINISHED}*"), *legacy_leftovers(parent, name)]
     removed = []
     # Lest one is taken for a leftover that is just being made.
     with _lock(parent, wait=True) if found else nullcontext():

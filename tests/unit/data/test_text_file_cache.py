@@ -6,20 +6,20 @@ import time
 
 import pytest
 
-from unblank.data import known_text
-from unblank.data.known_text import KnownText
+from unblank.data import text_file_cache
+from unblank.data.text_file_cache import TextFileCache
 
 
 @pytest.fixture
 def reads(monkeypatch):
     """The files that were read, in order."""
-    read, found = known_text._hash_of, []
+    read, found = text_file_cache._hash_of, []
 
     def noted(path, advance):
         found.append(path.name)
         return read(path, advance)
 
-    monkeypatch.setattr(known_text, "_hash_of", noted)
+    monkeypatch.setattr(text_file_cache, "_hash_of", noted)
     return found
 
 
@@ -31,7 +31,7 @@ def settled(path, content, seconds=60):
 
 
 def digest(cache, path, **options):
-    known = KnownText(cache, **options)
+    known = TextFileCache(cache, **options)
     found = known.digest(path)
     known.save()
     return found
@@ -42,7 +42,7 @@ def test_an_unchanged_file_is_read_once(tmp_path, reads):
     expected = hashlib.blake2b(b"text" * 1000).hexdigest()
     assert [digest(tmp_path, path) for _ in range(3)] == [expected] * 3
     assert reads == ["a.txt"]
-    assert KnownText(tmp_path).is_known(path)
+    assert TextFileCache(tmp_path).has_hash(path)
 
 
 @pytest.mark.parametrize("change", ["content", "size", "time", "inode"])
@@ -63,7 +63,7 @@ def test_a_changed_file_is_read_again(tmp_path, reads, change):
 
 def test_a_file_that_has_just_changed_is_not_remembered(tmp_path, reads):
     path = settled(tmp_path / "a.txt", b"text", seconds=0)
-    known = KnownText(tmp_path)
+    known = TextFileCache(tmp_path)
     assert known.digest(path) == known.digest(path)  # within one start it is
     known.save()
     digest(tmp_path, path)
@@ -85,14 +85,14 @@ def test_a_damaged_record_costs_nothing_but_time(tmp_path, harm):
     expected = digest(tmp_path, path)
     (tmp_path / "known_text.json").write_bytes(harm)
     assert digest(tmp_path, path) == expected
-    assert KnownText(tmp_path).is_known(path)
+    assert TextFileCache(tmp_path).has_hash(path)
 
 
 def test_answers_are_remembered_beside_those_of_other_runs(tmp_path):
-    one, other = KnownText(tmp_path), KnownText(tmp_path)
-    one.remember("a", [2**64 - 1])
+    one, other = TextFileCache(tmp_path), TextFileCache(tmp_path)
+    one.put("a", [2**64 - 1])
     one.save()
-    other.remember("b", 2)
+    other.put("b", 2)
     other.save()
-    known = KnownText(tmp_path)
-    assert (known.recall("a"), known.recall("b"), known.recall("c")) == ([2**64 - 1], 2, None)
+    known = TextFileCache(tmp_path)
+    assert (known.get("a"), known.get("b"), known.get("c")) == ([2**64 - 1], 2, None)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from unblank.waiting_threads import must_sleep
+from unblank.wait_policy import must_sleep
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="only libgomp is told")
 
@@ -15,9 +15,9 @@ os.getloadavg = lambda: ({load}, 0.0, 0.0)
 os.sched_getaffinity = lambda pid: {{0, 1}}
 from pathlib import Path
 Path.read_text = lambda path: "0.1 0.1 0.1 {running}/90 1234"
-from unblank.waiting_threads import choose_waiting, describe_waiting
-choose_waiting()
-print(os.environ.get("OMP_WAIT_POLICY"), describe_waiting(), sep="")
+from unblank.wait_policy import choose_wait_policy, describe_wait_policy
+choose_wait_policy()
+print(os.environ.get("OMP_WAIT_POLICY"), describe_wait_policy(), sep="")
 """
 
 

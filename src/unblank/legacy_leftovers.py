@@ -1,7 +1,7 @@
 """What killed commands of versions up to 0.2 left half written, which had no locks.
 
 Such a folder is known by its name, by what is in it, and by its age: nothing in it has changed for
-a day. Newer leftovers are told apart by their locks (`whole_folders`).
+a day. Newer leftovers are told apart by their locks (`atomic_folders`).
 """
 
 import re
@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["earlier_leftovers"]
+__all__ = ["legacy_leftovers"]
 
 _LONGEST_PAUSE = 24 * 60 * 60
 """Seconds in which a command that still runs will have written something."""
@@ -20,7 +20,7 @@ _ONLY_OWNER = 0o700
 """Permissions of a folder that `tempfile` makes."""
 
 
-def earlier_leftovers(parent: Path, name: str) -> Iterator[Path]:
+def legacy_leftovers(parent: Path, name: str) -> Iterator[Path]:
     """Yield the folders that an earlier version left in another one and nobody writes any more.
 
     Args:

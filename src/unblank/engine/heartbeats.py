@@ -1,7 +1,7 @@
-"""Which process of a run is gone: each gives a sign of life every second, where all can see it.
+"""Heartbeats of the processes of a run, one a second, by which a lost process is named.
 
-Without it, a process whose machine fell silent would be waited for, and one that was killed leaves
-the others with an error that names a socket.
+Without them, a process whose machine fell silent would be waited for, and one that was killed
+leaves the others with an error that names a socket.
 """
 
 import os
@@ -15,17 +15,17 @@ from typing import Any
 
 import torch.distributed as dist
 
-from unblank.engine.meeting import kept_by_torchrun
-from unblank.terminal_text import tell
+from unblank.engine.rendezvous import is_torchrun_store
+from unblank.terminal_text import print_message
 
-__all__ = ["signs_of_life"]
+__all__ = ["heartbeats"]
 
 _INTERVAL = 1.0
-"""Seconds between two signs of life."""
+"""Seconds between two heartbeats."""
 _LOOKS_EVERY = 5
-"""Signs between two looks at those of the others."""
+"""Heartbeats between two looks at those of the others."""
 _ENDING, _ENDED = "ending", "ended"
-"""The last signs of a process: it ends because something is wrong, or has done its work."""
+"""The last beats of a process: it ends because something is wrong, or has done its work."""
 _WHY = (
     "killed, out of memory, or on a machine that cannot be reached. Run the same command again to "
     "continue from the last checkpoint"
@@ -37,33 +37,33 @@ class LostProcess(RuntimeError):
 
 
 @contextmanager
-def signs_of_life(rank: int, size: int, lost_after: float, store: Any) -> Iterator[None]:
-    """Give signs of life within the block, and say which other process gave none if it fails.
+def heartbeats(rank: int, size: int, lost_after: float, store: Any) -> Iterator[None]:
+    """Give heartbeats within the block, and say which other process gave none if it fails.
 
     Args:
         rank: number of this process.
         size: number of processes; they have a process group.
-        lost_after: seconds without a sign after which this process ends.
-        store: of the processes, from `engine.meeting`.
+        lost_after: seconds without a beat after which this process ends.
+        store: of the processes, from `engine.rendezvous`.
 
     Raises:
         LostProcess: the block failed, and another process is gone or ending.
     """
-    signs = _Signs(rank, size, lost_after, store)
-    thread = threading.Thread(target=signs.give, name="signs of life", daemon=True)
+    beats = _Heartbeats(rank, size, lost_after, store)
+    thread = threading.Thread(target=beats.give, name="heartbeats", daemon=True)
     thread.start()
     last = _ENDING
     try:
         yield
         last = _ENDED
     except RuntimeError as error:
-        message = signs.explain() if _is_of_a_connection(error) else None
+        message = beats.explain() if _is_of_a_connection(error) else None
         if message is None:
             raise
         raise LostProcess(message) from error
     finally:
-        signs.is_over.set()
-        signs.show(last)
+        beats.is_over.set()
+        beats.show(last)
         thread.join()
 
 
@@ -75,12 +75,12 @@ def _is_of_a_connection(error: RuntimeError) -> bool:
 
 
 def _name(rank: int) -> str:
-    return f"signs of life/{rank}"
+    return f"heartbeats/{rank}"
 
 
 @dataclass(slots=True)
-class _Signs:
-    """The signs of all processes, seen from one of them."""
+class _Heartbeats:
+    """The beats of all processes, seen from one of them."""
 
     rank: int
     size: int
@@ -88,7 +88,7 @@ class _Signs:
     store: Any
     is_over: threading.Event = field(default_factory=threading.Event)
     seen: dict[int, tuple[str, float]] = field(default_factory=dict)
-    """Process -> its last sign, and the time at which it was new."""
+    """Process -> its last beat, and the time at which it was new."""
 
     def __post_init__(self) -> None:
         # A connection of its own: one waits for another's answers.
@@ -97,15 +97,15 @@ class _Signs:
         # From here on all have given one.
         self.store.wait([_name(rank) for rank in range(self.size)])
 
-    def show(self, sign: str) -> None:
-        """Give a sign."""
+    def show(self, beat: str) -> None:
+        """Give a beat."""
         try:
-            self.store.set(_name(self.rank), f"{socket.gethostname()} {sign}")
+            self.store.set(_name(self.rank), f"{socket.gethostname()} {beat}")
         except dist.DistError:  # whoever keeps them is gone
             return
 
     def give(self) -> None:
-        """Give signs until all is over, and end this process if another one gives none."""
+        """Give beats until all is over, and end this process if another one gives none."""
         number = 0
         while not self.is_over.wait(_INTERVAL):
             number += 1
@@ -113,8 +113,8 @@ class _Signs:
             if number % _LOOKS_EVERY == 0 and (silent := self._silent(self.lost_after)):
                 self.show(_ENDING)
                 if message := self._message(silent):
-                    tell(f"unblank: {message}")
-                # The others look too, at signs that this process may keep.
+                    print_message(f"unblank: {message}")
+                # The others look too, at beats that this process may keep.
                 time.sleep((_LOOKS_EVERY + 1) * _INTERVAL)
                 os._exit(2)
 
@@ -128,30 +128,30 @@ class _Signs:
             return self._message_without_a_store()
         if silent := self._silent(2.5 * _INTERVAL):
             return self._message(silent)
-        others = {rank for rank, (sign, _) in self.seen.items() if sign.endswith(_ENDING)}
+        others = {rank for rank, (beat, _) in self.seen.items() if beat.endswith(_ENDING)}
         return "" if others - {self.rank} else None
 
     def _look(self) -> bool:
-        """Take notice of all signs, and return whether that was possible."""
+        """Take notice of all beats, and return whether that was possible."""
         now = time.monotonic()
         try:
-            signs = self.store.multi_get([_name(rank) for rank in range(self.size)])
+            beats = self.store.multi_get([_name(rank) for rank in range(self.size)])
         except dist.DistError:  # whoever keeps them is gone
             return False
-        for rank, sign in enumerate(signs):
-            text = bytes(sign).decode()
+        for rank, beat in enumerate(beats):
+            text = bytes(beat).decode()
             if self.seen.get(rank, ("", now))[0] != text:
                 self.seen[rank] = (text, now)
         return True
 
     def _silent(self, patience: float) -> list[int]:
-        """Return the other processes that have given no sign for some seconds, nor said goodbye."""
+        """Return the other processes that have given no beat for some seconds, nor said goodbye."""
         self._look()
         now = time.monotonic()
         return [
             rank
-            for rank, (sign, since) in self.seen.items()
-            if now - since > patience and rank != self.rank and not sign.endswith((_ENDING, _ENDED))
+            for rank, (beat, since) in self.seen.items()
+            if now - since > patience and rank != self.rank and not beat.endswith((_ENDING, _ENDED))
         ]
 
     def _message(self, silent: list[int]) -> str:
@@ -166,8 +166,8 @@ class _Signs:
         )
 
     def _message_without_a_store(self) -> str:
-        """Return what is said if nobody keeps the signs any more."""
-        is_by_torchrun = kept_by_torchrun()
+        """Return what is said if nobody keeps the beats any more."""
+        is_by_torchrun = is_torchrun_store()
         where = os.environ["MASTER_ADDR"]
         keeper = (
             f"the torchrun of process 0 ({where})" if is_by_torchrun else f"process 0 ({where})"

@@ -1,4 +1,4 @@
-"""Answers of a model beside what is right: fills, and choices of labels or candidates."""
+"""A model's answers beside the right ones: fills, and choices of labels or candidates."""
 
 import math
 from collections.abc import Sequence
@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unblank.calibrating.thresholds import KnownSets
+from unblank.calibrating.thresholds import LabelledSets
 from unblank.calibration.fitting import choose_fill_map, fit_temperature
 from unblank.calibration.maps import FillMap, tempered
-from unblank.prompting.scoring import middle_index
+from unblank.prompting.predicting import middle_index
 
-__all__ = ["Fitted", "KnownChoices", "KnownFills"]
+__all__ = ["Fitted", "LabelledChoices", "LabelledFills"]
 
 _Floats = NDArray[np.float64]
 
@@ -48,7 +48,7 @@ class Fitted:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownFills:
+class LabelledFills:
     """Fills of blanks.
 
     Attributes:
@@ -85,7 +85,7 @@ class KnownFills:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownChoices:
+class LabelledChoices:
     """Choices between labels, or between candidates.
 
     Attributes:
@@ -137,10 +137,10 @@ class KnownChoices:
         confidences = [one[index] for one, index in zip(shares, middle, strict=True)]
         return np.array(confidences), [index in right for index, right in pairs]
 
-    def sets(self, fitted: Fitted, numbers: Sequence[int]) -> KnownSets:
+    def sets(self, fitted: Fitted, numbers: Sequence[int]) -> LabelledSets:
         """Return some of the calibrated choices of which several may apply."""
         tempered_NL = [tempered(self.shares[number], fitted.temperature) for number in numbers]
-        return KnownSets(
+        return LabelledSets(
             [self.labels[number] for number in numbers],
             [float(one[0]) for one in tempered_NL],
             [self.right[number] == (0,) for number in numbers],

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unblank.evaluation import kept_batches
-from unblank.evaluation.kept_batches import KeptBatches, decoded, encoded
+from unblank.evaluation import batch_cache
+from unblank.evaluation.batch_cache import BatchCache, decoded, encoded
 from unblank.evaluation.options import suite_options
 from unblank.evaluation.run import evaluate
 from unblank.evaluation.token_scores import TokenScores
@@ -42,7 +42,7 @@ def test_what_is_no_value_of_a_batch_is_refused():
 def count(monkeypatch):
     """Count what is computed; after the given number, the measurement is interrupted."""
     computed = []
-    get = KeptBatches.get
+    get = BatchCache.get
 
     def counting(self, compute):
         def one():
@@ -53,8 +53,8 @@ def count(monkeypatch):
 
         return get(self, one)
 
-    monkeypatch.setattr(KeptBatches, "get", counting)
-    monkeypatch.setattr(kept_batches, "_SECONDS", 0.0)
+    monkeypatch.setattr(BatchCache, "get", counting)
+    monkeypatch.setattr(batch_cache, "_SECONDS", 0.0)
     count.stop_after, count.computed = None, computed
     return count
 

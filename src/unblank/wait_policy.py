@@ -1,4 +1,4 @@
-"""How torch's threads wait for one another: chosen by a command, before torch is loaded.
+"""How torch's threads wait for one another: a command chooses it before torch is loaded.
 
 OpenMP's threads (libgomp, on Linux) spin while they wait. On a machine with other work a spinning
 thread keeps the core that the awaited one needs: two threads were over six times slower than one
@@ -10,15 +10,15 @@ import sys
 import time
 from pathlib import Path
 
-__all__ = ["choose_waiting", "describe_waiting"]
+__all__ = ["choose_wait_policy", "describe_wait_policy"]
 
 _POLICY, _SPINS = "OMP_WAIT_POLICY", "GOMP_SPINCOUNT"
 
-NUM_LOOKS = 6
-SECONDS_BETWEEN_LOOKS = 0.01
+_NUM_LOOKS = 6
+_SECONDS_BETWEEN_LOOKS = 0.01
 
 
-def choose_waiting() -> None:
+def choose_wait_policy() -> None:
     """Let threads sleep while they wait, if other work has the cores; torch is loaded later.
 
     What the user has set stays, and so does a process that has loaded torch.
@@ -35,7 +35,7 @@ def choose_waiting() -> None:
         os.environ[_POLICY] = "passive"
 
 
-def describe_waiting() -> str:
+def describe_wait_policy() -> str:
     """Return what the header says behind the number of threads; nothing if they spin."""
     policy = os.environ.get(_POLICY, "").lower()
     return f" (asleep while they wait, {_POLICY} is passive)" if policy == "passive" else ""
@@ -59,8 +59,8 @@ def _load_of_the_minute() -> float:
 def _load_now() -> float:
     """Return how many threads but this one run or wait for a core, the mean of a few looks."""
     looks = []
-    for _ in range(NUM_LOOKS):
+    for _ in range(_NUM_LOOKS):
         running = Path("/proc/loadavg").read_text().split()[3].partition("/")[0]  # of "running/all"
         looks.append(int(running) - 1)
-        time.sleep(SECONDS_BETWEEN_LOOKS)
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
     return sum(looks) / len(looks)
