@@ -43,8 +43,15 @@ def pytest_runtestloop() -> None:
     gc.enable()
 
 
-FIRST = ("tests/faults/", "tests/resume/", "tests/integration/test_distributed")
-"""Tests that start processes."""
+FIRST = (
+    "tests/faults/",
+    "tests/resume/",
+    "tests/integration/pretraining/test_prepare",
+    "tests/integration/test_answering_together",
+    "tests/integration/test_distributed",
+    "tests/integration/test_sharded",
+)
+"""Tests that start processes from the server of forked ones."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -49,6 +49,7 @@ LESS = {
     "--data.source": "--train.batch_tokens 512",
     "runs/short/checkpoints/step-00000800": "--train.resume runs/short/checkpoints/step-00000002",
     "summarization": "--max-tokens 8",
+    "translation": "--max-tokens 8",
     "known_blanks.jsonl": "--max-tokens 4",
 }
 """The same by a word of the command: fewer runs, smaller models, steps and answers."""

@@ -12,7 +12,7 @@ from unblank.cli import main
 README = REPOSITORY / "README.md"
 
 
-def test_the_picture_is_made_by_the_command_under_it(tmp_path, monkeypatch):
+def test_the_picture_is_made_by_the_command_under_it(tmp_path, monkeypatch, pictures):
     text = README.read_text(encoding="utf-8")
     name, *_ = re.findall(r'<img src="([^"]+)"', text)
     shown = [c for b in blocks(README) if b.language == "sh" for c in commands(b)]

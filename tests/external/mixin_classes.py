@@ -77,9 +77,29 @@ class GlmTester(Tester):
         return config, inputs
 
 
+class MaskedTester(GlmTester):
+    """A text with one blank; the model adds a column for an end, and one that opens the blank."""
+
+    encoder_seq_length = key_length = Tester.seq_length + 2
+
+    def prepare_config_and_inputs_for_common(self) -> tuple[Any, dict[str, torch.Tensor]]:
+        config, inputs = super().prepare_config_and_inputs_for_common()
+        inputs["input_ids"][:, -1] = EOP
+        return config, inputs
+
+
 class ElectraTester(GlmTester):
     def fields(self) -> dict[str, Any]:
         return super().fields() | {"generator_layers": 1}
+
+
+class GeneratorTester(ElectraTester):
+    """A text, to which the model adds a column for an end."""
+
+    encoder_seq_length = key_length = Tester.seq_length + 1
+
+    def fields(self) -> dict[str, Any]:
+        return super().fields() | {"generator_layers": self.num_hidden_layers}
 
 
 class EncoderDecoderTester(Tester):
@@ -161,6 +181,14 @@ class GlmInfillForConditionalGenerationTest(Generating, unittest.TestCase):
     inputs_of, model_class = GlmTester, models.GlmInfillForConditionalGeneration
 
 
+class GlmInfillForMaskedLMTest(Common, unittest.TestCase):
+    inputs_of, model_class = MaskedTester, models.GlmInfillForMaskedLM
+
+
+class GlmInfillForCausalLMTest(Generating, unittest.TestCase):
+    inputs_of, model_class, labels = GlmTester, models.GlmInfillForCausalLM, None
+
+
 class GlmInfillForSequenceClassificationTest(Common, unittest.TestCase):
     inputs_of, model_class = GlmTester, models.GlmInfillForSequenceClassification
     labels = "classes"
@@ -203,3 +231,7 @@ class ElectraInfillModelTest(Common, unittest.TestCase):
 class ElectraInfillForPreTrainingTest(Common, unittest.TestCase):
     inputs_of, model_class = ElectraTester, models.ElectraInfillForPreTraining
     sampled = ("sampled_ids",)
+
+
+class ElectraInfillForMaskedLMTest(Common, unittest.TestCase):
+    inputs_of, model_class = GeneratorTester, models.ElectraInfillForMaskedLM

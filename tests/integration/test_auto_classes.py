@@ -75,13 +75,15 @@ def words_said_by():
 @pytest.mark.parametrize(
     "imports",
     [
-        f"import unblank; {AUTO}; {OTHERS}",
+        # Its import loads the Auto classes midway.
+        f"import unblank; from transformers import Trainer; {AUTO}; {OTHERS}",
         f"{AUTO}; {OTHERS}; import unblank",
         # Only one of them is there before us.
         pytest.param(f"{AUTO}; import unblank; {OTHERS}", marks=pytest.mark.slow),
         pytest.param(f"{OTHERS}; import unblank; {AUTO}", marks=pytest.mark.slow),
+        pytest.param(f"import unblank; {AUTO}; {OTHERS}", marks=pytest.mark.slow),
     ],
-    ids=["first", "last", "after transformers", "after the others"],
+    ids=["before the trainer", "last", "after transformers", "after the others", "first"],
 )
 def test_others_know_our_models_whatever_is_imported_first(imports, folder, words_said_by):
     """The Auto classes of transformers, PEFT's table of targets, and lm-eval's of models."""
@@ -90,17 +92,15 @@ def test_others_know_our_models_whatever_is_imported_first(imports, folder, word
     assert words == [*names, "qkv_proj", "o_proj", "True"]
 
 
+@pytest.mark.slow  # the case that is most easily broken, Trainer, is one of those above
 @pytest.mark.parametrize(
     "imports",
     [
-        pytest.param("from transformers import AutoConfig", marks=pytest.mark.slow),
-        "from transformers import Trainer, AutoConfig",  # its import loads the Auto classes midway
-        pytest.param("from transformers import pipeline, AutoConfig", marks=pytest.mark.slow),
-        pytest.param(
-            "from unblank.models.glm.configuration import GlmInfillConfig; "
-            "from transformers import AutoConfig",
-            marks=pytest.mark.slow,
-        ),
+        "from transformers import AutoConfig",
+        "from transformers import Trainer, AutoConfig",
+        "from transformers import pipeline, AutoConfig",
+        "from unblank.models.glm.configuration import GlmInfillConfig; "
+        "from transformers import AutoConfig",
     ],
 )
 def test_configurations_are_known_however_the_auto_classes_are_reached(

@@ -5,7 +5,7 @@ import json
 import pytest
 from bench_workers import InProcessWorker
 
-from unblank.bench import race, run, serve
+from unblank.bench import models, race, run, serve
 from unblank.commands import bench
 from unblank.commands.bench import BenchSettings
 
@@ -44,6 +44,7 @@ def test_a_benchmark_has_its_rows(which, monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(run.BENCHMARKS, which, tuple(without_start))
     path = tmp_path / "folder" / "bench.json"
     monkeypatch.setattr(serve, "_CLIENTS", 4)
+    monkeypatch.setattr(models, "_CEILING_WIDTH", 256)
     repeats = 1 if which in ("serve", "train") else 2  # a turn of these takes long
     bench.run(BenchSettings(which=which, size=("toy",), repeats=repeats, json=path))
     written = json.loads(path.read_text())

@@ -15,7 +15,7 @@ from unblank.settings.shipped_recipes import recipe_path
 
 
 @pytest.mark.slow
-def test_a_comparison_runs_resumes_and_shows_means_and_deviations(recipe, capsys):
+def test_a_comparison_runs_resumes_and_shows_means_and_deviations(recipe, capsys, pictures):
     save(recipe)
     compare("--plan")
     assert capsys.readouterr().err.count("to do") == 1 + 2 * (3 + 2)

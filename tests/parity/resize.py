@@ -16,6 +16,7 @@ import json
 import re
 import sys
 from argparse import Namespace
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -160,15 +161,18 @@ def grown_family(folder: Path, factors: Factors, stacks: tuple[Stack, ...]) -> F
         "heads": factors.width * width // head_width,
         "inner": inner * factors.width if factors.inner is None else inner + factors.inner,
     }
+    num_words = rows_of(weights, r"(word_embeddings|embed_tokens)\.weight$")
+    # Model-parallel pieces hold equal shares of the rows.
+    num_added = factors.words + -(num_words + factors.words) % most_pieces(folder)
     growth = Growth(
         width=copies(width, new["width"], rng),
         heads=copies(heads, new["heads"], rng),
         head_units=copies(width // heads, head_width, rng),
         inner=copies(inner, new["inner"], rng),
-        words=Insertion(factors.first_word, factors.words),
+        words=Insertion(factors.first_word, num_added),
         positions=Insertion(rows, factors.positions),
         voice=Voice(voice, weights[f"{voice}.bias"].double()),
-        num_words=rows_of(weights, r"(word_embeddings|embed_tokens)\.weight$"),
+        num_words=num_words,
         scales_embedding=settings.get("embed_scale", 1) != 1,
     )
     highest = max(rows, settings.get("published_positions", 0))
@@ -180,6 +184,11 @@ def grown_family(folder: Path, factors: Factors, stacks: tuple[Stack, ...]) -> F
         new_sizes=new,
         highest_position=highest,
     )
+
+
+def most_pieces(folder: Path) -> int:
+    """Into how many model-parallel pieces some checkpoint of the folder is divided."""
+    return max(Counter(path.parent for path in folder.rglob(RANKS)).values(), default=1)
 
 
 def whole_model(folder: Path) -> dict[str, Tensor]:

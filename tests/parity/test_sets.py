@@ -4,17 +4,19 @@ That the numbers of either are right is what all other tests of this folder show
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from record import check, is_source
 from recorded_set import COMMITTED
-from resize import resize
-from resized_layers import PLAIN_SCALE, Stack, more_weights
+from resize import FACTORS, grown_family, resize, write_ranks
+from resized_layers import PLAIN_SCALE, STACKS, Stack, more_weights
 from resized_tensors import copies
 
 from unblank.conversion.source import open_source
+from unblank.conversion.torch_files import read_torch_file
 
 FAMILIES = ("deltalm", "ganlm", "glm", "multiglm")
 
@@ -35,6 +37,23 @@ def checkpoints(folder: Path) -> dict[str, tuple[int, ...]]:
                                                            "embed_tokens.weight")))  # fmt: skip
         found[str(path.relative_to(folder))] = tuple(tensors[key].shape)
     return found
+
+
+def test_model_parallel_pieces_hold_as_many_rows_each_whatever_is_added(committed_dir, tmp_path):
+    """New words that do not divide by the pieces become more of them."""
+    few = replace(FACTORS["glm"], words=127)
+    family = grown_family(committed_dir / "glm", few, STACKS["glm"])
+    (folder,) = {path.parent for path in (committed_dir / "glm").rglob("mp_rank_01*")}
+    write_ranks(folder, tmp_path, family)
+    rows = [
+        len(tensor)
+        for path in sorted(tmp_path.glob("*.pt"))
+        for key, tensor in read_torch_file(path)["module"].items()
+        if key.endswith("word_embeddings.weight")
+    ]
+    assert len(rows) == 2
+    assert rows[0] == rows[1]
+    assert sum(rows) >= family.growth.num_words + 127
 
 
 def test_the_committed_set_has_a_checkpoint_and_outputs_of_every_family(committed_dir):

@@ -20,6 +20,7 @@ def drawn(name):
     family = FAMILIES[name]
     fields = preset_fields(f"{name}-tiny" if name != "glm" else "tiny", family.presets, {})
     small = {"vocab_size": 500, "hidden_size": 64, "num_attention_heads": 2}
+    small |= {name: max(1, fields[name] // 2) for name in fields if name.endswith("_layers")}
     return family.pretraining_class(family.pretraining_class.config_class(**{**fields, **small}))
 
 

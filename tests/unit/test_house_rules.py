@@ -176,16 +176,21 @@ def test_what_differs_between_families_is_asked_of_the_family():
 
 
 @cache
-def takers(settings: str) -> frozenset[str]:
-    """Return the files with a function that takes settings of a class."""
+def annotations() -> frozenset[tuple[str, str]]:
+    """Return what is written at the parameters of all functions, with the file of each."""
     return frozenset(
-        str(path.relative_to(SOURCE))
+        (str(path.relative_to(SOURCE)), ast.unparse(node.annotation))
         for path in FILES
         for node in nodes_of(path)
-        if isinstance(node, ast.arg)
-        and node.annotation is not None
-        and re.search(rf"\b{settings}\b", ast.unparse(node.annotation))
+        if isinstance(node, ast.arg) and node.annotation is not None
     )
+
+
+@cache
+def takers(settings: str) -> frozenset[str]:
+    """Return the files with a function that takes settings of a class."""
+    word = re.compile(rf"\b{settings}\b")
+    return frozenset(path for path, written in annotations() if word.search(written))
 
 
 def test_the_settings_of_a_run_are_taken_apart_where_it_begins():

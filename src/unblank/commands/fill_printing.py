@@ -170,7 +170,7 @@ def _print_fill(console: TextConsole, result: FillResult, *, with_tokens: bool) 
         if blank.abstained:
             line.append("  abstained: not sure enough", style="yellow")
         if len(choices) > 1:
-            shown = ", ".join(f"{text or '(nothing)'} {share:.1%}" for text, share in choices)
+            shown = "  ".join(f"{text or '(nothing)'} {share:.1%}" for text, share in choices)
             line.append(f"  {shown}", style="dim")
         if not blank.finished:
             line.append("  cut: raise --max-tokens", style="yellow")

@@ -5,7 +5,7 @@ From token ids to token ids; `infill` and `seq2seq` turn texts into prompts and 
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
@@ -22,7 +22,15 @@ from unblank.shared_batches import in_turns
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["TokenReader", "decode_in_batches", "require_streamable", "stream_tokens"]
+__all__ = [
+    "TokenReader",
+    "decode_in_batches",
+    "in_batches",
+    "require_streamable",
+    "stream_tokens",
+]
+
+_Found = TypeVar("_Found")
 
 
 def decode_in_batches(
@@ -49,6 +57,33 @@ def decode_in_batches(
         ValueError: if the batch size is not positive.
         TypeError: if it is not a whole number.
     """
+
+    def decoded(batch: list[int]) -> list[list[Filling]]:
+        ready = [prompts[number] if prepared is None else prepared(number) for number in batch]
+        return _decode(setup, ready)
+
+    return in_batches(prompts, batch_size, decoded, longest_first=longest_first)
+
+
+def in_batches(
+    prompts: Sequence[Prompt],
+    batch_size: int,
+    decode: Callable[[list[int]], list[_Found]],
+    *,
+    longest_first: bool = False,
+) -> Iterator[list[tuple[int, _Found]]]:
+    """Yield batch by batch the numbers of prompts with what was decoded of each.
+
+    Args:
+        prompts: any number; those of similar length go together.
+        batch_size: prompts decoded together.
+        decode: numbers of prompts -> what is found of each.
+        longest_first: what does not fit in memory then fails early.
+
+    Raises:
+        ValueError: if the batch size is not positive.
+        TypeError: if it is not a whole number.
+    """
     check_count(batch_size, "batch_size")
     sign = -1 if longest_first else 1
     by_length = sorted(range(len(prompts)), key=lambda i: sign * len(prompts[i].token_ids))
@@ -56,11 +91,10 @@ def decode_in_batches(
         by_length[start : start + batch_size] for start in range(0, len(prompts), batch_size)
     ]
 
-    def decoded(batch: list[int]) -> list[list[Filling]]:
+    def decoded(batch: list[int]) -> list[_Found]:
         # The mode must not leak into the caller's code between two batches.
         with torch.inference_mode():
-            ready = [prompts[number] if prepared is None else prepared(number) for number in batch]
-            return _decode(setup, ready)
+            return decode(batch)
 
     for batch, found in zip(batches, in_turns(batches, decoded), strict=True):
         yield list(zip(batch, found, strict=True))

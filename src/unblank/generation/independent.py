@@ -81,6 +81,22 @@ class IndependentDecoder:
     def run(self, jobs: Sequence[DecodingJob]) -> Iterator[RowEvent]:
         """Decode jobs to their ends, yielding every token as it is chosen."""
         yield from self.add(jobs)
+        yield from self._steps()
+
+    def run_from(self, jobs: Sequence[DecodingJob], rows: Rows, logits_RV: Tensor) -> None:
+        """Decode jobs of one answer each to their ends, from rows that have opened their blanks.
+
+        Args:
+            jobs: one a row; their prompts have the blanks that are still to be filled.
+            rows: not to be used any more.
+            logits_RV: of the first token of each.
+        """
+        self._rows, self._states = rows, [_RowState(job, 0) for job in jobs]
+        _choose(logits_RV, self._states)
+        for _ in self._steps():
+            pass
+
+    def _steps(self) -> Iterator[RowEvent]:
         while not self.is_idle:
             yield from self.step()
 

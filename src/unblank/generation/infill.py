@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 from unblank.calibration.record import FillCalibration
 from unblank.generation.building import fill_setup
 from unblank.generation.constraining import AnswerConstraints, TextRules, rules_of_each
-from unblank.generation.decode import decode_in_batches, stream_tokens
+from unblank.generation.decode import (
+    decode_in_batches,
+    in_batches,
+    stream_tokens,
+)
 from unblank.generation.options import DecodingOptions, FillingOrder
 from unblank.generation.order_scores import OrderScores, score_in_all_orders
-from unblank.generation.orders import SurestFirst
+from unblank.generation.orders import MOST_TRIED_BLANKS, SurestFirst
 from unblank.generation.pieces import Filling
 from unblank.generation.prompts import (
     BlankedText,
@@ -22,6 +26,7 @@ from unblank.generation.prompts import (
 )
 from unblank.generation.results import BlankFill, FillResult, TokenEvent
 from unblank.generation.rows import Prompt
+from unblank.generation.surest import SurestFilling, fill_surest_first
 from unblank.plurals import counted
 from unblank.rules.rule import Rule, RuleLike, read_rules
 from unblank.tokenization.special import SpecialIds, special_ids
@@ -103,12 +108,17 @@ class Filler:
                 cannot be met.
         """
         of_each = rules_of_each(rules, len(texts))
+        results: dict[int, FillResult] = {}
+        if order == "confidence" and self._is_greedy:
+            for number, blanked_text, filling in self._greedy_surest(texts, of_each, batch_size):
+                results[number] = self.result(blanked_text, [filling])
+                on_batch(1)
+            return [results[number] for number in range(len(texts))]
         if order == "confidence":
             blanked = self._surest_first(texts, of_each, batch_size)
         else:
             blanked = [self.read(text, order) for text in texts]
         prompts = [one.prompt for one in blanked]
-        results: dict[int, FillResult] = {}
 
         def prepared(number: int) -> Prompt:
             return self.constrained(blanked[number], of_each[number]).prompt
@@ -165,12 +175,36 @@ class Filler:
                 token.
         """
         own = read_rules(rules or ())
-        if order == "confidence":
+        if order == "confidence" and self._is_greedy:
+            ((_, blanked, _),) = self._greedy_surest([text], [own], MOST_TRIED_BLANKS)
+        elif order == "confidence":
             (blanked,) = self._surest_first([text], [own], batch_size=1)
         else:
             blanked = self.read(text, order, own)
         events = stream_tokens(self.setup, blanked.prompt, self._tokenizer, self.text_of)
         return self._in_text_order(blanked, events)
+
+    @property
+    def _is_greedy(self) -> bool:
+        options = self.setup.options
+        return options.num_beams == 1 and not options.do_sample
+
+    def _greedy_surest(
+        self, texts: Sequence[str], rules: Sequence[Sequence[Rule]], batch_size: int
+    ) -> Iterator[tuple[int, BlankedText, Filling]]:
+        """Yield the number of each text, itself in the order of the surest blank, and its fills."""
+        read = [
+            self.check(text, order="confidence", rules=own)
+            for text, own in zip(texts, rules, strict=True)
+        ]
+        prompts = [one.prompt for one in read]
+
+        def decoded(batch: list[int]) -> list[SurestFilling]:
+            return fill_surest_first(self.setup, [prompts[i] for i in batch], batch_size)
+
+        for batch in in_batches(prompts, batch_size, decoded):
+            for number, found in batch:
+                yield number, read[number].ordered(found.order), found.filling
 
     def _surest_first(
         self, texts: Sequence[str], rules: Sequence[Sequence[Rule]], batch_size: int

@@ -1,7 +1,8 @@
 """The surest blank first: which blank is filled next is decided by filling each that is open.
 
 A blank is filled after those chosen before it, in Part B, exactly as in the order that results. The
-surest is the one whose answer, its end included, has the highest probability.
+surest is the one whose answer, its end included, has the highest probability. Here whole prompts
+are decoded, by any search; greedy decoding has a cheaper way, `surest`.
 """
 
 from collections.abc import Sequence
@@ -10,9 +11,9 @@ from unblank.generation.pieces import Filling
 from unblank.generation.prompts import BlankedText
 from unblank.generation.rows import Prompt
 
-__all__ = ["SurestFirst"]
+__all__ = ["MOST_TRIED_BLANKS", "SurestFirst"]
 
-_MOST_TRIED_BLANKS = 16
+MOST_TRIED_BLANKS = 16
 """Blanks of a text in whose order the surest comes first: the work grows with their cube."""
 
 
@@ -31,10 +32,10 @@ class SurestFirst:
 
     def __init__(self, blanked: BlankedText) -> None:
         num_blanks = len(blanked.order)
-        if num_blanks > _MOST_TRIED_BLANKS:
+        if num_blanks > MOST_TRIED_BLANKS:
             raise ValueError(
                 f"order is confidence, but the text has {num_blanks} blanks: at most "
-                f"{_MOST_TRIED_BLANKS} are tried, so give their order by numbers"
+                f"{MOST_TRIED_BLANKS} are tried, so give their order by numbers"
             )
         self.order: tuple[int, ...] = () if num_blanks > 1 else (0,)
         self._prompt = blanked.prompt

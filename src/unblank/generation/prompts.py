@@ -71,6 +71,8 @@ def read_text(
             f"{_shortened(text)!r} has no blank: write one of {', '.join(BLANK_TOKENS)} where "
             "something is missing"
         )
+    if isinstance(order, str):
+        raise ValueError(f"order is {order!r}: give the blanks by numbers from 0, or 'confidence'")
     order = tuple(range(num_blanks)) if order is None else tuple(order)
     if sorted(order) != list(range(num_blanks)):
         raise ValueError(

@@ -98,6 +98,16 @@ class Rows:
         """Columns stored so far, padding included."""
         return self._cache.get_seq_length()
 
+    def feed_texts(self, prompts: Sequence[Prompt], context: str) -> None:
+        """Encode Part A of every prompt, without opening a blank; arguments as for the next one."""
+        lengths = [len(prompt.token_ids) for prompt in prompts]
+        chunks = [
+            Chunk(prompt.token_ids, range(length), [0] * length)
+            for prompt, length in zip(prompts, lengths, strict=True)
+        ]
+        with fast_fp32_products(self._model.dtype, self._model.device):
+            self.feed(chunks, prefix_length=max(lengths) if context == "bi" else 0)
+
     def feed_prompts(self, prompts: Sequence[Prompt], sop_id: int, context: str) -> Tensor:
         """Encode Part A of every prompt and open its first blank; return logits [R, V].
 

@@ -7,6 +7,7 @@ from unblank.models.deltalm import (
 )
 from unblank.models.electra import (
     ElectraInfillConfig,
+    ElectraInfillForMaskedLM,
     ElectraInfillForPreTraining,
     ElectraInfillModel,
 )
@@ -19,7 +20,9 @@ from unblank.models.ganlm import (
 )
 from unblank.models.glm import (
     GlmInfillConfig,
+    GlmInfillForCausalLM,
     GlmInfillForConditionalGeneration,
+    GlmInfillForMaskedLM,
     GlmInfillForMultipleChoice,
     GlmInfillForSequenceClassification,
     GlmInfillModel,
@@ -30,6 +33,7 @@ __all__ = [
     "DeltaLMForConditionalGeneration",
     "DeltaLMModel",
     "ElectraInfillConfig",
+    "ElectraInfillForMaskedLM",
     "ElectraInfillForPreTraining",
     "ElectraInfillModel",
     "GanLMConfig",
@@ -38,7 +42,9 @@ __all__ = [
     "GanLMForSequenceClassification",
     "GanLMModel",
     "GlmInfillConfig",
+    "GlmInfillForCausalLM",
     "GlmInfillForConditionalGeneration",
+    "GlmInfillForMaskedLM",
     "GlmInfillForMultipleChoice",
     "GlmInfillForSequenceClassification",
     "GlmInfillModel",

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-__all__ = ["check_rest", "given_tokens"]
+__all__ = ["check_rest", "given_tokens", "require_tokens"]
 
 _OF_TRANSFORMERS = frozenset(
     {
@@ -47,10 +47,28 @@ def given_tokens(input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tens
         inputs_embeds: float[B, T, D], in place of `input_ids`.
 
     Raises:
-        ValueError: both or neither.
+        ValueError: both or neither, or none at all in what is given.
     """
     if input_ids is not None and inputs_embeds is None:
+        require_tokens(input_ids, "input_ids")
         return input_ids
     if inputs_embeds is not None and input_ids is None:
+        require_tokens(inputs_embeds, "inputs_embeds")
         return inputs_embeds
     raise ValueError("give exactly one of input_ids and inputs_embeds")
+
+
+def require_tokens(tokens: Tensor, name: str) -> None:
+    """Check that there is something to read.
+
+    Args:
+        tokens: [B, T, ...].
+        name: of the argument.
+
+    Raises:
+        ValueError: no rows, or no tokens.
+    """
+    if tokens.numel() == 0:
+        raise ValueError(
+            f"{name} has shape {tuple(tokens.shape)}: give at least one text of at least one token"
+        )

@@ -18,7 +18,7 @@ def count_cached(past_key_values: Cache | None) -> int:
         return 0
     if past_key_values.is_compileable:
         raise ValueError(
-            "this model cannot use a static cache, whose empty places every query would see: set "
-            "cache_implementation='dynamic'"
+            "past_key_values is a static cache, which this model cannot use, as every query would "
+            "see its empty places: leave it out, or set cache_implementation='dynamic'"
         )
     return int(past_key_values.get_seq_length())

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from unblank.examples import IGNORE_INDEX
+from unblank.models.labels import check_labels
 
 __all__ = ["classifier_loss"]
 
@@ -29,7 +30,8 @@ def classifier_loss(
         num_items: labels of a whole step, by which the sum is divided; None for these.
 
     Raises:
-        ValueError: an unknown problem type, or labels that are not of its kind and shape.
+        ValueError: an unknown problem type, labels that are not of its kind and shape, or classes
+            that there are not.
     """
     if labels is None:
         return None
@@ -39,6 +41,7 @@ def classifier_loss(
     _check_labels(scores_BC, labels, problem_type)
     num_labels: Tensor | int = labels.numel()
     if problem_type == "single_label_classification":
+        check_labels(labels, scores_BC.shape[1], "classes")
         loss_sum = functional.cross_entropy(
             scores_BC, labels.view(-1), reduction="sum", ignore_index=IGNORE_INDEX
         )

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unblank.examples import IGNORE_INDEX
+from unblank.models.labels import check_labels
 
 __all__ = [
     "CHUNK_BYTES",
     "GPU_CHUNK_BYTES",
-    "linear_cross_entropy_sum",
     "log_probabilities_in_chunks",
     "logits_in_chunks",
     "loss_per_item",
@@ -56,8 +56,10 @@ def token_loss(
         sampled_softmax: as for `linear_cross_entropy_sum`.
 
     Raises:
-        ValueError: sampling in a compiled graph, whose shapes must not depend on the labels.
+        ValueError: labels that are no rows of the table; or sampling in a compiled graph, whose
+            shapes must not depend on the labels.
     """
+    check_labels(labels_BT, weight_VD.shape[0], "tokens")
     is_scored = labels_BT != IGNORE_INDEX
     if torch.compiler.is_compiling():
         if sampled_softmax:

@@ -65,11 +65,16 @@ def utf8_table(class_P: NDArray[np.int32]) -> Utf8Table:
 def _merged(rows: NDArray[np.int32], nodes: list[NDArray[np.int32]]) -> NDArray[np.int32]:
     """Return the number of each row's node; equal rows are one, and a row of `DEAD` is none."""
     numbers = {np.full(64, DEAD, dtype=np.int32).tobytes(): DEAD}
-    found = np.empty(len(rows), dtype=np.int32)
-    for index, row in enumerate(np.ascontiguousarray(rows, dtype=np.int32)):
+    rows = np.ascontiguousarray(rows, dtype=np.int32)
+    # Most rows are as the one before: only the first of each run is looked up.
+    is_first = np.ones(len(rows), dtype=np.bool_)
+    is_first[1:] = (rows[1:] != rows[:-1]).any(axis=1)
+    of_runs: list[int] = []
+    for row in rows[is_first]:
         key = row.tobytes()
         if key not in numbers:
             numbers[key] = len(nodes)
             nodes.append(row)
-        found[index] = numbers[key]
-    return found
+        of_runs.append(numbers[key])
+    numbers_of_runs: NDArray[np.int32] = np.array(of_runs, dtype=np.int32)
+    return np.repeat(numbers_of_runs, np.diff(np.flatnonzero(is_first), append=len(rows)))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -39,6 +40,8 @@ _PAGE_HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 """The page loads nothing from elsewhere, and no other page may hold it in a frame."""
+
+_NO_JSON = "the body is not valid JSON"
 
 _ABOUT = "Blank-infilling language models over HTTP: fill, score, generate, classify, complete."
 
@@ -129,17 +132,21 @@ def _add_errors(api: FastAPI) -> None:
 
     async def not_valid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        first = error.errors()[0]
+        first = _telling(error.errors())
         if first["type"] == "json_invalid":
-            content = error_body("the body is not valid JSON", "invalid_request_error")
-            return JsonResponse(content, 400)
-        where = ".".join(str(part) for part in first["loc"][1:])[:100]
+            return JsonResponse(error_body(_NO_JSON, "invalid_request_error"), 400)
+        where = ".".join(str(part) for part in first["loc"][1:] if _is_of_user(part))[:100]
         message = f"{where}: {first['msg']}" if where else str(first["msg"])
+        if first["loc"] == ("body",) and "application/json" not in request.headers.get(
+            "content-type", ""
+        ):
+            message = "the body must be JSON, with the header Content-Type: application/json"
         return JsonResponse(error_body(message, "invalid_request_error", where or None), 422)
 
     async def of_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        content = error_body(str(error.detail), "invalid_request_error")
+        detail = _NO_JSON if error.status_code == HTTPStatus.BAD_REQUEST else str(error.detail)
+        content = error_body(detail, "invalid_request_error")
         return JsonResponse(content, error.status_code, error.headers)
 
     async def failed(request: Request, error: Exception) -> Response:
@@ -152,3 +159,14 @@ def _add_errors(api: FastAPI) -> None:
     api.add_exception_handler(RequestValidationError, not_valid)
     api.add_exception_handler(HTTPException, of_http)
     api.add_exception_handler(Exception, failed)
+
+
+def _telling(errors: Sequence[Any]) -> Any:
+    """Return the error to tell: of the forms that a field may have, that which fits furthest."""
+    of_first = [one for one in errors if one["loc"][:2] == errors[0]["loc"][:2]]
+    return max(of_first, key=lambda one: len(one["loc"]))
+
+
+def _is_of_user(part: str | int) -> bool:
+    """Whether a part of a place is a field or a number, and not pydantic's name of a form."""
+    return isinstance(part, int) or (part.isidentifier() and part not in ("str", "int", "float"))

@@ -38,7 +38,7 @@ def measured(monkeypatch):
     return seen
 
 
-def test_a_run_on_languages(make_config, tmp_path, measured, capsys):
+def test_a_run_on_languages(make_config, tmp_path, measured, capsys, pictures):
     for code, texts in TEXTS.items():
         lines = [f"{number}\t{texts[number % 2]} {number}" for number in range(COPIES[code])]
         (tmp_path / f"{code}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")

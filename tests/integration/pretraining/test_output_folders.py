@@ -20,8 +20,9 @@ def test_a_folder_that_holds_another_run_is_refused(make_config, finished):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="nothing is locked on Windows")
-def test_a_folder_that_a_live_run_writes_to_is_refused(make_config):
+def test_a_folder_that_a_live_run_writes_to_is_refused(make_config, monkeypatch):
     config = make_config()
+    monkeypatch.setattr("unblank.engine.folder_lock._PATIENCE", 0.1)
     with (
         lock_folder(config.train.output_dir),
         pytest.raises(ValueError, match=r"train\.output_dir"),

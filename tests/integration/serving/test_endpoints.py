@@ -213,3 +213,38 @@ def test_what_cannot_be_done_is_said(client, path, body, status, said):
     assert said in error["message"]
     assert "Traceback" not in response.text
     assert "/src/" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("body", "said", "param"),
+    [
+        ({"prompt": "a", "stop": [""]}, "at least 1 character", "stop.0"),
+        ({"prompt": "a", "stop": 5}, "valid string", "stop"),
+        ({"prompt": ["a", 5]}, "valid string", "prompt.1"),
+    ],
+)
+def test_a_refusal_names_the_place_in_the_words_of_the_request(client, body, said, param):
+    """A field of several forms is told in the form that fits furthest, without its type's name."""
+    response = client.post("/v1/completions", json=body)
+    error = response.json()["error"]
+    assert response.status_code == 422
+    assert error["param"] == param
+    assert error["message"].startswith(f"{param}: ")
+    assert said in error["message"]
+
+
+@pytest.mark.parametrize("content", [b'{"text": "\xff [MASK]"}', b"[" * 100_000, b'{"text": "a'])
+def test_a_body_that_is_no_json_is_called_so(client, content):
+    response = client.post(
+        "/v1/fill", content=content, headers={"content-type": "application/json"}
+    )
+    assert response.status_code == 400
+    assert response.json()["error"]["message"] == "the body is not valid JSON"
+
+
+def test_json_without_its_header_is_told_which_header_it_needs(client):
+    """What curl sends with -d alone."""
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    response = client.post("/v1/fill", content=b'{"text": "a [MASK]"}', headers=form)
+    assert response.status_code == 422
+    assert "Content-Type: application/json" in response.json()["error"]["message"]

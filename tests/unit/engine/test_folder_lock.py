@@ -9,6 +9,13 @@ from unblank.engine.folder_lock import lock_folder
 
 unix_only = pytest.mark.skipif(sys.platform == "win32", reason="nothing is locked on Windows")
 
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Refuse a folder that is held after a moment."""
+    monkeypatch.setattr("unblank.engine.folder_lock._PATIENCE", 0.1)
+
+
 HOLDER = """
 import sys, time
 from pathlib import Path
@@ -20,6 +27,7 @@ with lock_folder(Path(sys.argv[1])):
 
 
 @unix_only
+@pytest.mark.usefixtures("impatient")
 def test_a_folder_that_a_live_run_holds_is_refused_and_free_once_it_is_killed(tmp_path):
     run = subprocess.Popen([sys.executable, "-c", HOLDER, tmp_path], stdout=subprocess.PIPE)
     assert run.stdout.readline() == b"held\n"
@@ -60,6 +68,7 @@ def test_a_folder_in_which_something_was_written_keeps_its_lock(tmp_path):
 
 
 @unix_only
+@pytest.mark.usefixtures("impatient")
 def test_a_lock_that_is_removed_while_another_run_opens_it_is_not_taken_for_one(
     tmp_path, monkeypatch
 ):

@@ -43,7 +43,9 @@ def test_the_best_beam_is_the_best_of_all_answers_that_meet_the_rule(toy, name):
     sequences = all_answers(toy.tokenizer, RULES[name], most)
     assert sequences
     rules = [*RULES[name], Rule(tokens=(None, most))]
-    found = toy.fill(TEXT, rules=rules, num_beams=200, num_return=3)
+    # As many beams as there are answers, each of which has two ends, leave none of them out.
+    num_beams = min(200, 2 * len(sequences))
+    found = toy.fill(TEXT, rules=rules, num_beams=num_beams, num_return=min(3, num_beams))
     expected = scored(toy, sequences)
     results = (found, *found.alternatives)
     assert [one.blanks[0].token_ids for one in results] == [ids for _, ids in expected[:3]]

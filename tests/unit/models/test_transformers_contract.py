@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 from transformers import GenerationConfig
-from transformers.cache_utils import StaticCache
+from transformers.cache_utils import EncoderDecoderCache, StaticCache
 from transformers.utils.generic import find_labels
 
 from unblank import models
@@ -64,7 +64,9 @@ def test_labels_are_the_only_labels():
 def test_what_writes_says_so_in_its_bases(name):
     """transformers looks at the names of the bases, not at theirs."""
     model_class = getattr(models, name)
-    is_writer = "ConditionalGeneration" in name or name == "GanLMForPreTraining"
+    is_writer = (
+        name.endswith(("ConditionalGeneration", "CausalLM")) or name == "GanLMForPreTraining"
+    )
     assert ("GenerationMixin" in str(model_class.__bases__)) == is_writer
 
 
@@ -84,6 +86,27 @@ def model_and_inputs(name):
     if model.config.is_encoder_decoder and not name.endswith("Classification"):
         inputs["decoder_input_ids"] = IDS
     return model, inputs
+
+
+def labels_for(name):
+    """Return labels as the model takes them; none if it takes none."""
+    if name.endswith("Model") or name == "GlmInfillForCausalLM":
+        return {}
+    is_class = name.endswith(("Choice", "Classification"))
+    return {"labels": torch.zeros(2, dtype=torch.long) if is_class else torch.full_like(IDS, 20)}
+
+
+@pytest.mark.parametrize("name", [name for name in EVERY_MODEL if labels_for(name)])
+@pytest.mark.parametrize("wrong", [60, -1])
+def test_labels_that_the_model_does_not_have_are_named(name, wrong):
+    model, inputs = model_and_inputs(name)
+    labels = labels_for(name)["labels"]
+    model(**inputs, labels=labels)
+    labels[-1] = wrong
+    for is_training in (False, True):
+        model.train(is_training)
+        with pytest.raises(ValueError, match=rf"labels hold {wrong}.*(classes|tokens)"):
+            model(**inputs, labels=labels)
 
 
 @pytest.mark.parametrize("name", EVERY_MODEL)
@@ -179,15 +202,59 @@ def test_positions_in_two_arguments_equal_one():
     assert_close(apart.logits, together.logits)
 
 
-@pytest.mark.parametrize("name", ["glm", "deltalm", "ganlm"])
-def test_a_static_cache_is_refused(name):
-    model = WRITERS[name]()
-    with pytest.raises(ValueError, match="cache_implementation"):
-        model.generate(IDS[:, :4], cache_implementation="static", max_new_tokens=2)
+@pytest.mark.parametrize("name", EVERY_MODEL)
+def test_a_static_cache_is_refused_by_every_model(name):
+    model, inputs = model_and_inputs(name)
     cache = StaticCache(config=model.config, max_cache_len=16)
-    if name == "glm":
-        with pytest.raises(ValueError, match="cache_implementation"):
-            model(IDS, past_key_values=cache)
+    for given in (cache, EncoderDecoderCache(cache, cache)):
+        # A model without a cache says that it has no such argument.
+        with pytest.raises((ValueError, TypeError), match="past_key_values"):
+            model(**inputs, past_key_values=given)
+    if model.can_generate():
+        for kind in ("static", "offloaded_static", "sliding_window"):
+            with pytest.raises(ValueError, match="cache_implementation"):
+                model.generate(IDS[:, :4], cache_implementation=kind, max_new_tokens=2)
+
+
+@pytest.mark.parametrize("name", EVERY_MODEL)
+def test_guidance_is_refused_by_every_model(name):
+    model, inputs = model_and_inputs(name)
+    with pytest.raises(TypeError, match="guidance_scale"):
+        model(**inputs, guidance_scale=2.0)
+    if model.can_generate():
+        with pytest.raises(ValueError, match="guidance_scale"):
+            model.generate(IDS[:, :4], guidance_scale=2.0, max_new_tokens=2)
+
+
+def nothing_of(values, axis):
+    return {name: value.narrow(axis, 0, 0) for name, value in values.items()}
+
+
+@pytest.mark.parametrize("name", EVERY_MODEL)
+@pytest.mark.parametrize("axis", [0, -1])
+def test_an_empty_batch_is_refused_with_its_shape(name, axis):
+    model, inputs = model_and_inputs(name)
+    with pytest.raises(ValueError, match=r"input_ids has shape \(.*0.*\)"):
+        model(**nothing_of(inputs, axis))
+    if labels := labels_for(name):
+        with pytest.raises(ValueError, match=r"input_ids has shape \(.*0.*\)"):
+            model(**nothing_of(inputs | labels, axis))
+    for target in inputs.keys() - {"input_ids"}:
+        with pytest.raises(ValueError, match=target):
+            model(**inputs | nothing_of({target: inputs[target]}, axis))
+    if model.can_generate() and (axis == 0 or name != "GlmInfillForCausalLM"):
+        with pytest.raises(ValueError, match=r"has shape"):
+            model.generate(IDS[:, :4].narrow(axis, 0, 0), max_new_tokens=2)
+
+
+@pytest.mark.parametrize("name", [name for name in EVERY_MODEL if "ConditionalGen" in name])
+def test_labels_that_trainer_keeps_to_itself_are_made_good_by_its_collator(name):
+    """`label_smoothing_factor` takes the labels out of the inputs."""
+    model, inputs = model_and_inputs(name)
+    if not model.config.is_encoder_decoder:
+        pytest.skip("a GLM needs no target")
+    with pytest.raises(ValueError, match=r"label_smoothing_factor.*DataCollatorForSeq2Seq"):
+        model(inputs["input_ids"])
 
 
 @pytest.mark.parametrize("how", ["columns", "positions", "decoder"])
@@ -303,6 +370,7 @@ def test_a_ganlm_trains_with_reentrant_checkpoints():
     assert_close(*grads)
 
 
+@pytest.mark.slow
 def test_choices_compile_as_one_graph():
     model = glm("GlmInfillForMultipleChoice")
     compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
@@ -316,3 +384,31 @@ def test_training_compiles_as_one_graph(writer):
     writer.train()
     compiled = torch.compile(writer, fullgraph=True, backend="aot_eager")
     assert_close(compiled(IDS, labels=labels).loss, writer(IDS, labels=labels).loss)
+
+
+@pytest.mark.parametrize("name", ["ElectraInfillForPreTraining", "GanLMForPreTraining"])
+@pytest.mark.parametrize("is_drawn", [False, True])
+def test_pretraining_compiles_as_one_graph(name, is_drawn):
+    """Losses, their counts and rates are those of the model as it is; its draws are others."""
+    model, inputs = model_and_inputs(name)
+    labels = torch.where(IDS == 5, IDS + 20, -100)
+    if name.startswith("GanLM"):
+        inputs, labels = {"input_ids": IDS}, LABELS
+    inputs |= {"labels": labels, "attention_mask": torch.ones_like(IDS)}
+    inputs["attention_mask"][0, -1] = 0
+    if not is_drawn:
+        inputs["sampled_ids"] = torch.where(labels == -100, 0, torch.arange(labels.shape[1]) + 21)
+        if name.startswith("GanLM"):
+            inputs["resampled_ids"] = torch.full_like(labels, 33)
+    model.train()
+    torch._dynamo.reset()  # other tests have compiled the same code as often as is allowed
+    compiled = torch.compile(model, fullgraph=True, backend="aot_eager")(**inputs)
+    expected = model(**inputs)
+    assert_close(compiled.losses["generator"], expected.losses["generator"])
+    for kind in ("losses", "rates"):
+        assert compiled[kind].keys() == expected[kind].keys()
+    if not is_drawn:
+        assert_close(compiled.loss, expected.loss)
+        assert_close(compiled.losses, expected.losses)
+        assert_close(compiled.rates, expected.rates)
+    compiled.loss.backward()

@@ -1,8 +1,9 @@
 """ELECTRA on this library's encoder: it tells which tokens a small generator has replaced."""
 
-from transformers import AutoConfig, AutoModel, AutoModelForPreTraining
+from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoModelForPreTraining
 
 from unblank.models.electra.configuration import ElectraInfillConfig
+from unblank.models.electra.masked import ElectraInfillForMaskedLM
 from unblank.models.electra.modeling import (
     ElectraInfillForPreTraining,
     ElectraInfillModel,
@@ -13,6 +14,7 @@ from unblank.models.electra.presets import ELECTRA_PRESETS, electra_config
 __all__ = [
     "ELECTRA_PRESETS",
     "ElectraInfillConfig",
+    "ElectraInfillForMaskedLM",
     "ElectraInfillForPreTraining",
     "ElectraInfillModel",
     "ElectraOutput",
@@ -21,4 +23,5 @@ __all__ = [
 
 AutoConfig.register("electra_infill", ElectraInfillConfig)
 AutoModel.register(ElectraInfillConfig, ElectraInfillModel)
+AutoModelForMaskedLM.register(ElectraInfillConfig, ElectraInfillForMaskedLM)
 AutoModelForPreTraining.register(ElectraInfillConfig, ElectraInfillForPreTraining)

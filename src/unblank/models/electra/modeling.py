@@ -17,9 +17,15 @@ from transformers.utils.generic import can_return_tuple
 
 from unblank.examples import IGNORE_INDEX
 from unblank.models.electra.configuration import ElectraInfillConfig
-from unblank.models.ganlm.losses import detection_rates, discriminator_loss_sum, sample_tokens
+from unblank.models.ganlm.losses import (
+    at_chosen,
+    detection_rates,
+    discriminator_loss_sum,
+    put_back,
+    sample_tokens,
+)
 from unblank.models.glm.modeling import GlmInfillModel, GlmInfillPreTrainedModel
-from unblank.models.loss import linear_cross_entropy_sum
+from unblank.models.loss import token_loss
 
 __all__ = ["ElectraInfillForPreTraining", "ElectraInfillModel", "ElectraOutput"]
 
@@ -135,13 +141,13 @@ class ElectraInfillForPreTraining(GlmInfillPreTrainedModel):
                 "labels need input_ids alone: a generator reads tokens, and replaces some"
             )
         is_masked = labels != IGNORE_INDEX
-        guessing_ND = self.generator(input_ids=input_ids, **rows).last_hidden_state[is_masked]
+        guessing_BTD = self.generator(input_ids=input_ids, **rows).last_hidden_state
         weight_VD = self.lm_head.weight
-        generator_loss = linear_cross_entropy_sum(guessing_ND, weight_VD, labels[is_masked])
         original_BT = torch.where(is_masked, labels, input_ids)
         if sampled_ids is None:
-            sampled_N = sample_tokens(guessing_ND.detach(), weight_VD, generator)
-            corrupted_BT = original_BT.masked_scatter(is_masked, sampled_N)
+            guessing_ND = at_chosen(guessing_BTD.detach(), is_masked)
+            sampled_N = sample_tokens(guessing_ND, weight_VD, generator)
+            corrupted_BT = put_back(sampled_N, is_masked, original_BT)
         else:
             corrupted_BT = torch.where(is_masked, sampled_ids, original_BT)
         is_real = torch.ones_like(is_masked)
@@ -150,11 +156,13 @@ class ElectraInfillForPreTraining(GlmInfillPreTrainedModel):
         elif segment_ids is not None:
             is_real = segment_ids != 0
         outputs = self.model(input_ids=corrupted_BT, **rows)
-        logits_N2 = self.head(outputs.last_hidden_state[is_real])
-        is_original_N = (corrupted_BT == original_BT)[is_real]
+        logits_N2 = self.head(at_chosen(outputs.last_hidden_state, is_real))
+        is_original_N = at_chosen(corrupted_BT == original_BT, is_real)
+        counts_N = at_chosen(is_real, is_real)
+        detection_loss = discriminator_loss_sum(logits_N2, is_original_N, counts_N)
         losses = {
-            "generator": (generator_loss, is_masked.sum()),
-            "discriminator": (discriminator_loss_sum(logits_N2, is_original_N), is_real.sum()),
+            "generator": token_loss(guessing_BTD, weight_VD, labels),
+            "discriminator": (detection_loss, is_real.sum()),
         }
         means = {name: total / n.clamp(min=1) for name, (total, n) in losses.items()}
         return ElectraOutput(
@@ -163,6 +171,6 @@ class ElectraInfillForPreTraining(GlmInfillPreTrainedModel):
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
             losses=losses,
-            rates=detection_rates(is_original_N, logits_N2.argmax(dim=-1) == 1),
+            rates=detection_rates(is_original_N, logits_N2.argmax(dim=-1) == 1, counts_N),
             corrupted_ids=corrupted_BT,
         )

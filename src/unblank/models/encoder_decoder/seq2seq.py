@@ -19,6 +19,7 @@ from transformers.utils import ModelOutput
 from transformers.utils.generic import can_return_tuple
 
 from unblank.examples import IGNORE_INDEX
+from unblank.models.arguments import require_tokens
 from unblank.models.encoder_decoder.configuration import EncoderDecoderConfig
 from unblank.models.encoder_decoder.stacks import (
     Decoder,
@@ -115,7 +116,7 @@ class EncoderDecoderModel(EncoderDecoderPreTrainedModel):
             **kwargs: `output_hidden_states`, `output_attentions` and `return_dict`.
 
         Raises:
-            ValueError: no target, or source and target said twice.
+            ValueError: no target or an empty one, or source and target said twice.
         """
         if decoder_input_ids is None and decoder_inputs_embeds is None:
             raise ValueError(
@@ -124,6 +125,12 @@ class EncoderDecoderModel(EncoderDecoderPreTrainedModel):
             )
         if decoder_input_ids is not None and decoder_inputs_embeds is not None:
             raise ValueError("give only one of decoder_input_ids and decoder_inputs_embeds")
+        for name, given in (
+            ("decoder_input_ids", decoder_input_ids),
+            ("decoder_inputs_embeds", decoder_inputs_embeds),
+        ):
+            if given is not None:
+                require_tokens(given, name)
         if input_ids is not None:
             attention_mask = real_tokens(input_ids, attention_mask, self.config)
         source: BaseModelOutput = encoder_outputs
@@ -219,8 +226,17 @@ class EncoderDecoderForConditionalGeneration(EncoderDecoderPreTrainedModel, Gene
             return_logits: None leaves them out in training with labels, unless `logits_to_keep`
                 asks for them.
             **kwargs: `output_hidden_states`, `output_attentions` and `return_dict`.
+
+        Raises:
+            ValueError: neither labels nor another target, or as for `EncoderDecoderModel.forward`.
         """
-        if labels is not None and decoder_input_ids is None and decoder_inputs_embeds is None:
+        if decoder_input_ids is None and decoder_inputs_embeds is None:
+            if labels is None:
+                raise ValueError(
+                    "the decoder needs a target: give labels or decoder_input_ids. Trainer keeps "
+                    "the labels to itself if it has a label_smoothing_factor, so have its collator "
+                    "make decoder_input_ids: DataCollatorForSeq2Seq(tokenizer, model=model)"
+                )
             decoder_input_ids = decoder_inputs(labels, self.config)
         if labels is not None and use_cache is None:
             use_cache = False

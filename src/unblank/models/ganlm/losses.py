@@ -1,5 +1,9 @@
 """The mathematics of GanLM's objective as pure functions: sampling, judging, noise, weights.
 
+What is chosen is taken out of its rows (`at_chosen`) and put back (`put_back`), except in a
+compiled graph, whose shapes must not depend on values: there all positions are computed, and those
+that are not chosen do not count.
+
 A *content* position is one whose label is an ordinary token: neither padding nor a sentinel. Only
 there are tokens sampled, judged and replaced. Nothing here differentiates through sampling.
 
@@ -17,12 +21,14 @@ from unblank.models.loss import logits_in_chunks
 
 __all__ = [
     "DenoisingRule",
+    "at_chosen",
     "content_ids",
     "content_positions",
     "detection_rates",
     "discriminator_inputs",
     "discriminator_loss_sum",
     "noise_positions",
+    "put_back",
     "sample_tokens",
     "warmed_up_weight",
     "with_noise",
@@ -74,6 +80,31 @@ def content_positions(labels_BT: Tensor, is_content_V: Tensor) -> Tensor:
     return (labels_BT != IGNORE_INDEX) & is_content_V[labels_BT.clamp(min=0)]
 
 
+def at_chosen(values_BT: Tensor, chosen_BT: Tensor) -> Tensor:
+    """Return the values of the chosen positions, [N, ...]; in a compiled graph those of all.
+
+    Args:
+        values_BT: [B, T, ...].
+        chosen_BT: bool[B, T].
+    """
+    if torch.compiler.is_compiling():
+        return values_BT.flatten(0, 1)
+    return values_BT[chosen_BT]
+
+
+def put_back(values_N: Tensor, chosen_BT: Tensor, otherwise_BT: Tensor) -> Tensor:
+    """Return values of `at_chosen` where they were chosen, [B, T].
+
+    Args:
+        values_N: what was made of them.
+        chosen_BT: bool[B, T].
+        otherwise_BT: what stands elsewhere.
+    """
+    if torch.compiler.is_compiling():
+        return torch.where(chosen_BT, values_N.view_as(chosen_BT), otherwise_BT)
+    return otherwise_BT.masked_scatter(chosen_BT, values_N)
+
+
 @torch.no_grad()
 def sample_tokens(
     hidden_ND: Tensor,
@@ -112,13 +143,23 @@ def _probabilities(logits_CV: Tensor, temperature: float, excluded_C: Tensor | N
         p_CV.scatter_(1, excluded_C[:, None], 0.0)
     # Where the excluded token had all of the chance, the others underflow: begin without it.
     is_lost_C = ~(p_CV.sum(dim=1) > _LEAST_CHANCE)
-    if is_lost_C.any():
-        others = logits_CV[is_lost_C].float()
-        if excluded_C is not None:
-            others.scatter_(1, excluded_C[is_lost_C, None], -torch.inf)
-        below_best = others - others.amax(dim=1, keepdim=True)
-        p_CV[is_lost_C] = torch.softmax(below_best / temperature, dim=-1)
+    if torch.compiler.is_compiling():
+        p_CV = torch.where(
+            is_lost_C[:, None], _without_excluded(logits_CV, temperature, excluded_C), p_CV
+        )
+    elif is_lost_C.any():
+        excluded = None if excluded_C is None else excluded_C[is_lost_C]
+        p_CV[is_lost_C] = _without_excluded(logits_CV[is_lost_C], temperature, excluded)
     return p_CV
+
+
+def _without_excluded(logits_CV: Tensor, temperature: float, excluded_C: Tensor | None) -> Tensor:
+    """Return the same chances from logits without the excluded tokens."""
+    others = logits_CV.float()
+    if excluded_C is not None:
+        others = others.scatter(1, excluded_C[:, None], -torch.inf)
+    below_best = others - others.amax(dim=1, keepdim=True)
+    return torch.softmax(below_best / temperature, dim=-1)
 
 
 def _draw(p_CV: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -162,17 +203,23 @@ def discriminator_inputs(
     return torch.where(is_content_BT, sampled_BT, targets_BT)
 
 
-def discriminator_loss_sum(logits_N2: Tensor, is_original_N: Tensor) -> Tensor:
+def discriminator_loss_sum(
+    logits_N2: Tensor, is_original_N: Tensor, counts_N: Tensor | None = None
+) -> Tensor:
     """Return the summed two-way cross-entropy; class 1 is original, 0 replaced (section 2.3).
 
     Args:
         logits_N2: float[N, 2], at content positions.
         is_original_N: bool[N], the sample is the gold token.
+        counts_N: bool[N], False for positions that are not judged; None if all are.
 
     Returns:
         float32 scalar, 0 for N = 0.
     """
-    return functional.cross_entropy(logits_N2.float(), is_original_N.long(), reduction="sum")
+    target_N = is_original_N.long()
+    if counts_N is not None:
+        target_N = target_N.masked_fill(~counts_N, IGNORE_INDEX)
+    return functional.cross_entropy(logits_N2.float(), target_N, reduction="sum")
 
 
 def noise_positions(
@@ -227,16 +274,20 @@ def with_noise(decoder_input_ids_BT: Tensor, noise_BT: Tensor, is_noise_BT: Tens
 
 
 def detection_rates(
-    is_original_N: Tensor, judged_original_N: Tensor
+    is_original_N: Tensor, judged_original_N: Tensor, counts_N: Tensor | None = None
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """Return replaced rate and both accuracies of the discriminator, as (hits, out of).
 
     Args:
         is_original_N: bool[N], the sample is the gold token.
         judged_original_N: bool[N], the verdict.
+        counts_N: bool[N], False for positions that are not judged; None if all are.
     """
     is_replaced_N = ~is_original_N
     num_tokens = torch.tensor(is_original_N.numel(), device=is_original_N.device)
+    if counts_N is not None:
+        is_original_N, is_replaced_N = is_original_N & counts_N, is_replaced_N & counts_N
+        num_tokens = counts_N.sum()
     return {
         "replaced_rate": (is_replaced_N.sum(), num_tokens),
         "replaced_accuracy": ((is_replaced_N & ~judged_original_N).sum(), is_replaced_N.sum()),

@@ -31,12 +31,14 @@ from unblank.models.encoder_decoder.stacks import real_tokens
 from unblank.models.ganlm.configuration import GanLMConfig
 from unblank.models.ganlm.losses import (
     DenoisingRule,
+    at_chosen,
     content_ids,
     content_positions,
     detection_rates,
     discriminator_inputs,
     discriminator_loss_sum,
     noise_positions,
+    put_back,
     sample_tokens,
     with_noise,
 )
@@ -295,7 +297,7 @@ class GanLMForPreTraining(GanLMForConditionalGeneration, GenerationMixin):
             input_ids = discriminator_inputs(labels_BT, sampled_BT, is_content, filler)
             is_real = labels_BT != IGNORE_INDEX
             judged_BTD = self.judge(input_ids, is_real, source_BSD, source_mask)
-            judged_ND = judged_BTD[is_content]
+            judged_ND = at_chosen(judged_BTD, is_content)
         else:
             input_ids, is_real, column_BT = full_sentences(
                 sentence.source_ids(), sentence.is_source(), sentence.decoder_input_ids, labels_BT,
@@ -304,18 +306,17 @@ class GanLMForPreTraining(GanLMForConditionalGeneration, GenerationMixin):
             judged_BFD = self.judge(input_ids, is_real, source_BSD, source_mask)
             judged_ND = judged_BFD[is_content.nonzero()[:, 0], column_BT[is_content]]
         logits_N2 = self.discriminator(judged_ND)
-        is_original_N = (sampled_BT == labels_BT)[is_content]
+        is_original_N = at_chosen(sampled_BT == labels_BT, is_content)
         judged_original_N = logits_N2[:, 1] >= logits_N2[:, 0]
+        counts_N = at_chosen(is_content, is_content)
         return _Detection(
             input_ids=input_ids,
             sampled_ids=sampled_BT,
             is_content=is_content,
             is_content_V=is_content_V,
-            judged_original=torch.zeros_like(is_content).masked_scatter(
-                is_content, judged_original_N
-            ),
-            loss_sum=discriminator_loss_sum(logits_N2, is_original_N),
-            rates=detection_rates(is_original_N, judged_original_N),
+            judged_original=put_back(judged_original_N, is_content, torch.zeros_like(is_content)),
+            loss_sum=discriminator_loss_sum(logits_N2, is_original_N, counts_N),
+            rates=detection_rates(is_original_N, judged_original_N, counts_N),
         )
 
     def judge(
@@ -448,8 +449,11 @@ class _Draw:
 
     def at(self, chosen_BT: Tensor, excluded_BT: Tensor | None = None) -> Tensor:
         """Return int64[B, T]: a token drawn where chosen, 0 elsewhere."""
-        excluded_N = None if excluded_BT is None else excluded_BT[chosen_BT]
+        excluded_N = None
+        if excluded_BT is not None:  # -100 is not chosen, and is no token either
+            excluded_N = at_chosen(excluded_BT, chosen_BT).clamp(min=0)
+        hidden_ND = at_chosen(self.hidden_BTD, chosen_BT)
         drawn_N = sample_tokens(
-            self.hidden_BTD[chosen_BT], self.weight_VD, self.generator, self.temperature, excluded_N
+            hidden_ND, self.weight_VD, self.generator, self.temperature, excluded_N
         )
-        return torch.zeros_like(chosen_BT, dtype=torch.long).masked_scatter(chosen_BT, drawn_N)
+        return put_back(drawn_N, chosen_BT, torch.zeros_like(chosen_BT, dtype=torch.long))

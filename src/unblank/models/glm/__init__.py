@@ -3,23 +3,29 @@
 from transformers import (
     AutoConfig,
     AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
     AutoModelForMultipleChoice,
     AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
 )
 
 from unblank.models.glm.configuration import GlmInfillConfig
+from unblank.models.glm.continuing import GlmInfillForCausalLM
 from unblank.models.glm.heads import (
     GlmInfillForMultipleChoice,
     GlmInfillForSequenceClassification,
 )
+from unblank.models.glm.masked import GlmInfillForMaskedLM
 from unblank.models.glm.modeling import GlmInfillForConditionalGeneration, GlmInfillModel
 from unblank.models.glm.presets import GLM_PRESETS, glm_config
 
 __all__ = [
     "GLM_PRESETS",
     "GlmInfillConfig",
+    "GlmInfillForCausalLM",
     "GlmInfillForConditionalGeneration",
+    "GlmInfillForMaskedLM",
     "GlmInfillForMultipleChoice",
     "GlmInfillForSequenceClassification",
     "GlmInfillModel",
@@ -28,6 +34,8 @@ __all__ = [
 
 AutoConfig.register("glm_infill", GlmInfillConfig)
 AutoModel.register(GlmInfillConfig, GlmInfillModel)
+AutoModelForCausalLM.register(GlmInfillConfig, GlmInfillForCausalLM)
+AutoModelForMaskedLM.register(GlmInfillConfig, GlmInfillForMaskedLM)
 AutoModelForSeq2SeqLM.register(GlmInfillConfig, GlmInfillForConditionalGeneration)
 AutoModelForSequenceClassification.register(GlmInfillConfig, GlmInfillForSequenceClassification)
 AutoModelForMultipleChoice.register(GlmInfillConfig, GlmInfillForMultipleChoice)

@@ -2,8 +2,8 @@
 
 transformers counts columns, and cuts and extends that count in many places (beams, speculative
 decoding, caches). So columns are what it is given as positions; each step translates those of its
-tokens, from the positions of the prompt. `unblank.generation.fill` serves any number of blanks and
-is the better door.
+tokens, from the positions of the prompt. `unblank.generation.infill` serves any number of blanks
+and is the better door.
 
 Shapes: `B` rows, `T` prompt columns, `S` columns of a step.
 """
@@ -15,7 +15,9 @@ from torch import Tensor
 from transformers import GenerationConfig, GenerationMixin
 from transformers.generation import LogitsProcessorList, SuppressTokensLogitsProcessor
 
+from unblank.models.arguments import require_tokens
 from unblank.models.glm.layout import blank_ids, blank_positions, span_start_id
+from unblank.models.glm.part_a import special_ids_of
 
 __all__ = ["BlankGenerationMixin"]
 
@@ -38,7 +40,7 @@ class BlankGenerationMixin(GenerationMixin):
             **kwargs: of `GenerationMixin.generate`; `position_ids` as for `forward`.
 
         Raises:
-            ValueError: a row without a blank, or some rows with `[sop]` and some without.
+            ValueError: no rows, a row without a blank, or some rows with `[sop]` and some without.
         """
         if kwargs.get("position_ids") is not None and "prompt_positions" not in kwargs:
             kwargs["prompt_positions"] = _prompt_positions(
@@ -46,6 +48,8 @@ class BlankGenerationMixin(GenerationMixin):
             )
         name = "inputs" if inputs is not None else "input_ids"
         token_ids = inputs if inputs is not None else kwargs.pop("input_ids", None)
+        if token_ids is not None and kwargs.get("inputs_embeds") is None:
+            require_tokens(token_ids, name)
         if token_ids is not None and "prompt_positions" not in kwargs:
             token_ids, mask = self._with_start(token_ids, kwargs.get("attention_mask"))
             kwargs["attention_mask"] = mask
@@ -74,7 +78,8 @@ class BlankGenerationMixin(GenerationMixin):
             if token_ids is None or token_ids.shape[1] == 0:
                 token_ids = inputs_tensor
             if token_ids.is_floating_point():
-                token_ids = self._special_ids_of(token_ids)
+                known = (*blank_ids(self.config), span_start_id(self.config))
+                token_ids = special_ids_of(token_ids, self.get_input_embeddings(), known)
             positions = blank_positions(token_ids, model_kwargs.get("attention_mask"), self.config)
             model_kwargs["prompt_positions"] = positions.transpose(0, 1)
         rows, tokens = inputs_tensor.shape[:2]
@@ -141,14 +146,6 @@ class BlankGenerationMixin(GenerationMixin):
         special = {getattr(config, f"{name}_token_id") for name in names} - ends
         padded_rows = range(config.tokenizer_size or config.vocab_size, config.vocab_size)
         return sorted(special) + list(padded_rows)
-
-    def _special_ids_of(self, embedded_BTD: Tensor) -> Tensor:
-        """Return the ids of columns that hold the embedding of a blank or of `[sop]`, else -1."""
-        table = self.get_input_embeddings().weight
-        token_ids = embedded_BTD.new_full(embedded_BTD.shape[:2], -1, dtype=torch.long)
-        for token_id in (*blank_ids(self.config), span_start_id(self.config)):
-            token_ids[(embedded_BTD == table[token_id]).all(dim=-1)] = token_id
-        return token_ids
 
     def _stop_at_end_of_piece(self) -> None:
         ends = (self.config.eop_token_id, self.config.eos_token_id)

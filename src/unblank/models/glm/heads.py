@@ -16,7 +16,11 @@ from unblank.models.arguments import given_tokens
 from unblank.models.classifier_loss import classifier_loss
 from unblank.models.glm.configuration import GlmInfillConfig
 from unblank.models.glm.layout import blank_positions
-from unblank.models.glm.modeling import GlmInfillModel, GlmInfillPreTrainedModel
+from unblank.models.glm.modeling import (
+    GlmInfillModel,
+    GlmInfillPreTrainedModel,
+    GlmInfillWithHead,
+)
 
 __all__ = ["GlmInfillForMultipleChoice", "GlmInfillForSequenceClassification"]
 
@@ -88,19 +92,11 @@ class GlmInfillForSequenceClassification(GlmInfillPreTrainedModel):
         )
 
 
-class GlmInfillForMultipleChoice(GlmInfillPreTrainedModel):
+class GlmInfillForMultipleChoice(GlmInfillWithHead):
     """Choices scored by the language model: the summed log-probability of each choice's tokens.
 
     Takes one row a choice; `unblank.generation.score` does the same in one forward for all.
     """
-
-    _tied_weights_keys: dict[str, str] = {"lm_head.weight": "model.embed_tokens.weight"}
-
-    def __init__(self, config: GlmInfillConfig) -> None:
-        super().__init__(config)
-        self.model = GlmInfillModel(config)
-        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
-        self.post_init()
 
     def text_outputs(self, token_ids: Tensor) -> dict[str, Tensor]:
         """Return the logits of the language model that scores the choices."""

@@ -44,7 +44,9 @@ from unblank.models.pretrained import InfillPreTrainedModel
 __all__ = [
     "GlmInfillForConditionalGeneration",
     "GlmInfillModel",
+    "GlmInfillOutput",
     "GlmInfillPreTrainedModel",
+    "GlmInfillWithHead",
 ]
 
 _COLUMNS_MULTIPLE = 64
@@ -324,8 +326,8 @@ def _wanted_columns(
     return is_scored.long().argsort(dim=1, descending=True, stable=True)[:, :most]
 
 
-class GlmInfillForConditionalGeneration(BlankGenerationMixin, GlmInfillPreTrainedModel):
-    """GLM with its tied output head: trains, scores candidates, fills blanks, generates."""
+class GlmInfillWithHead(GlmInfillPreTrainedModel):
+    """A GLM with its output head, tied to the token embedding; what it computes, others say."""
 
     _tied_weights_keys: dict[str, str] = {"lm_head.weight": "model.embed_tokens.weight"}
     # Labels are aligned; transformers would pick a shifted loss from the class name.
@@ -336,6 +338,13 @@ class GlmInfillForConditionalGeneration(BlankGenerationMixin, GlmInfillPreTraine
         self.model = GlmInfillModel(config)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.post_init()
+
+
+class GlmInfillForConditionalGeneration(BlankGenerationMixin, GlmInfillWithHead):
+    """GLM with its tied output head: trains, scores candidates, fills blanks, generates."""
+
+    def __init__(self, config: GlmInfillConfig) -> None:
+        super().__init__(config)
         self.generation_config = GenerationConfig.from_model_config(config)
         self._stop_at_end_of_piece()
 

@@ -51,10 +51,10 @@ def test_the_loss_is_the_mean_of_both_prompts_and_their_divergence(toys):
     made = training(toys, toy, consistency=0.5)
     assert made.unit.weights == {"cloze": 1.0, "consistency": 0.5}
     found = losses(made, toy.model)
-    task, words = load_task(toys["task"]), made._way._words
+    task, words = load_task(toys["task"]), made._scorer._words
     surprise, apart, languages = [], [], set()
     for sample in made._steps.samples(0):
-        example = made._way.examples[sample.index]
+        example = made._scorer.examples[sample.index]
         language = words.other_language(task, sample)
         languages.add(language)
         in_other = replace(example, language=language)
@@ -101,7 +101,7 @@ def test_words_of_the_other_prompt_may_be_its_own(toys):
     made = training(toys, toy, words="own")
     task = load_task(toys["task"])
     (example,) = make_examples(task, {"text": "a film", "label": "good"})
-    first, second = made._way.encode(example, Sample(0, 0, 0))
+    first, second = made._scorer.encode(example, Sample(0, 0, 0))
     assert first.cloze.candidates != second.cloze.candidates
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from labelled_toys import FILLER, WORDS, labelled_config, toys
+from labelled_toys import FILLER, WORDS, labelled_config
 from served_toys import client_of
 from sklearn.metrics import f1_score
 
@@ -23,8 +23,6 @@ from unblank.prompting import load_task
 from unblank.prompting.examples import TaskExample, make_examples
 from unblank.prompting.predicting import decide
 from unblank.serving.opening import open_service
-
-__all__ = ["toys"]
 
 SEVERAL = """
 labels: [good, bad]

@@ -68,7 +68,7 @@ def results(tmp_path_factory):
 def measured(model_folder, data_folder, path, **options):
     config = suite_options("infilling")(
         model=str(model_folder), suite="infilling", output=path, data=data_folder, batch_size=1,
-        **{"limit": 9, **options},
+        max_tokens=3, **{"limit": 9, **options},
     )  # fmt: skip
     evaluate(config)
     content = json.loads(path.read_text(encoding="utf-8"))

@@ -8,7 +8,7 @@ import pytest
 import torch
 from evaluation_toys import write
 from tiny_glms import tiny_glm, with_sentinels, write_folder
-from tiny_models import deltalm_folder, encoder_decoder  # noqa: F401
+from tiny_models import encoder_decoder
 
 from unblank.api import Unblank, load
 from unblank.cli import main
@@ -184,7 +184,7 @@ def test_an_encoder_decoder_predicts_each_word_as_it_was_pretrained(
         measured(folder, file=(str(pairs_file),), by=("causal",))
 
 
-def test_span_corruption_needs_sentinels(deltalm_folder, pairs_file):  # noqa: F811
+def test_span_corruption_needs_sentinels(deltalm_folder, pairs_file):
     with pytest.raises(ValueError, match="sentinel"):
         measured(deltalm_folder, file=(str(pairs_file),))
 

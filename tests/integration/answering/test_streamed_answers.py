@@ -15,6 +15,8 @@ from unblank.data import written_records
 __all__ = ["toys"]
 
 WORDS = "the cat sat on a warm mat and saw a small dog " * 10
+FEW, MANY = 200, 1200
+"""Records of three windows, and of so many more that they alone would take half a megabyte."""
 
 
 def peak_of(folder, count, ending):
@@ -46,7 +48,7 @@ def refuse(place):
 @pytest.mark.parametrize("ending", [".jsonl", ".csv", ".tsv"])
 def test_memory_does_not_grow_with_the_number_of_records(tmp_path, ending):
     peak_of(tmp_path, 10, ending)  # what is imported on the way
-    few, many = peak_of(tmp_path, 500, ending), peak_of(tmp_path, 4000, ending)
+    few, many = peak_of(tmp_path, FEW, ending), peak_of(tmp_path, MANY, ending)
     assert many < 1.25 * few + 50_000
 
 
@@ -54,7 +56,7 @@ def test_memory_of_parquet_does_not_grow_either(tmp_path, monkeypatch):
     pytest.importorskip("pyarrow")
     monkeypatch.setattr(written_records, "_ROWS_OF_A_GROUP", 64)
     peak_of(tmp_path, 10, ".parquet")
-    few, many = peak_of(tmp_path, 500, ".parquet"), peak_of(tmp_path, 4000, ".parquet")
+    few, many = peak_of(tmp_path, FEW, ".parquet"), peak_of(tmp_path, MANY, ".parquet")
     assert many < 1.25 * few + 50_000
 
 

@@ -1,0 +1,81 @@
+"""The surest blank first, each text encoded once, beside whole prompts decoded again and again."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from served_toys import toy_glm
+
+from unblank.generation.decode import decode_in_batches
+from unblank.generation.infill import Filler
+from unblank.generation.options import DecodingOptions
+from unblank.generation.orders import SurestFirst
+from unblank.rules.rule import read_rules
+
+WORDS = ("the", "old", "cat", "sat", "on", "dog")
+BLANKS = ("[MASK]", "[sMASK]", "[gMASK]")
+
+TEXTS = st.lists(
+    st.lists(st.sampled_from(WORDS + BLANKS), min_size=1, max_size=9).filter(
+        lambda words: 0 < sum(word in BLANKS for word in words) < 6
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@pytest.fixture(scope="module")
+def glm():
+    return toy_glm()
+
+
+def whole_prompts(filler, blanked):
+    """Return the order that decoding every trial from its first token on finds."""
+    search = SurestFirst(blanked)
+    while trials := search.trials():
+        found = dict(pair for batch in decode_in_batches(filler.setup, trials, 3) for pair in batch)
+        search.choose([found[number] for number in range(len(trials))])
+    ordered = blanked.ordered(search.order)
+    (((_, fillings),),) = decode_in_batches(filler.setup, [ordered.prompt], 1)
+    return search.order, fillings[0]
+
+
+@given(
+    TEXTS,
+    st.integers(1, 5),
+    st.sampled_from([1, 2, 16]),
+    st.sampled_from(["bi", "uni"]),
+    st.sampled_from(["evaluation", "interactive"]),
+    st.booleans(),
+)
+def test_rounds_find_what_whole_prompts_find(
+    glm, texts, max_tokens, batch_size, context, decoder, has_rules
+):
+    options = DecodingOptions(max_tokens=max_tokens, context=context, decoder=decoder)
+    filler = Filler(glm.model, glm.tokenizer, options)
+    texts = [" ".join(words) for words in texts]
+    rules = read_rules("tokens=..3") if has_rules else []
+    found = filler.fill(texts, order="confidence", rules=rules, batch_size=batch_size)
+    for text, result in zip(texts, found, strict=True):
+        order, filling = whole_prompts(filler, filler.read(text, None, rules))
+        for blank, piece in zip(order, filling.pieces, strict=True):
+            one = result.blanks[blank]
+            assert list(one.token_ids) == piece.token_ids
+            assert one.log_probability == pytest.approx(piece.log_probability, abs=1e-4)
+
+
+def test_a_text_is_encoded_once_however_many_blanks_it_has(glm, monkeypatch):
+    """Every round adds the tokens of one fill, and what is tried."""
+    widths, forward = [], glm.model.forward
+
+    def counted(*positional, **named):
+        widths.append(named["input_ids"].shape[1])
+        return forward(*positional, **named)
+
+    monkeypatch.setattr(glm.model, "forward", counted)
+    text = "the old cat [MASK] on the dog [MASK] the cat sat [MASK] the old dog"
+    glm.fill(text, order="confidence", max_tokens=3)
+    length = len(glm.tokenizer(text)["input_ids"])
+    assert widths.count(max(widths)) == 1
+    assert max(widths) >= length > 4 >= sorted(widths)[-2]
+    assert torch.is_inference_mode_enabled() is False
