@@ -40,6 +40,7 @@ def main() -> None:
             model = GlmInfillForConditionalGeneration(glm_config(preset))
         sizes = count_sizes(
             model,
+            saves_all=True,
             has_average=False,
             positions=POSITIONS,
             scored=SCORED,

@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -75,9 +76,14 @@ class DeferredValues:
         Returns:
             An iterator over name and values of each parameter, on the CPU.
         """
+        makers = self.makers_of(model)
+        named = [(name, makers[parameter]) for name, parameter in model.named_parameters()]
+        return ((name, make()) for name, make in named)
+
+    def makers_of(self, model: nn.Module) -> dict[nn.Parameter, Callable[[], Tensor]]:
+        """Return, for each parameter, what makes its values, anew each time; the rest as above."""
         _defer_rest(model, self._recorder)
-        deferred = {name: one.detach() for name, one in model.named_parameters()}
-        return ((name, self._recorder.made(one)) for name, one in deferred.items())
+        return {one: partial(self._recorder.made, one.detach()) for one in model.parameters()}
 
 
 def is_deferring() -> bool:

@@ -21,6 +21,7 @@ from counts import hard_count
 from pretraining_toys import small_settings
 from safetensors.torch import save_file
 from transformers import AutoTokenizer
+from written_indexes import index_of
 
 import unblank
 from unblank.adapters.settings import LoraSettings, PromptSettings
@@ -49,7 +50,7 @@ from unblank.integrity import (
 )
 from unblank.pretraining.run import run_pretrain
 from unblank.pretraining.settings import PretrainSettings
-from unblank.retrieval.index import PassageIndex, write_index
+from unblank.retrieval.index import PassageIndex
 from unblank.settings.recipes import from_mapping, read_mapping
 from unblank.tokenization.train import train_tokenizer
 from unblank.untrusted.sharded_weights import whole_tensors
@@ -270,7 +271,7 @@ def index(run: Path, tmp_path: Path) -> Iterator[Folder]:
     pytest.importorskip("bm25s")
     folder = tmp_path / "index"
     texts = [("a.txt, line 1", "the caf\u00e9 sat"), ("a.txt, line 2", "a dog ran home")]
-    write_index(texts, folder)
+    index_of(texts, folder)
 
     def opened() -> Any:
         opened = PassageIndex(folder)

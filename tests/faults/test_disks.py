@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from counts import hard_count
+from written_indexes import index_of
 
 from unblank.atomic_folders import new_folder, put_into_folder
 from unblank.data.shards import prepare_corpus
@@ -18,7 +19,6 @@ from unblank.engine.finished import published_model
 from unblank.engine.logging import append_line
 from unblank.engine.state import save_model_folder
 from unblank.integrity import find_damage, write_atomically
-from unblank.retrieval.index import write_index
 from unblank.tokenization.train import train_tokenizer
 
 SIZES = [int(4096 * 1.4**number) for number in range(26)]
@@ -92,7 +92,7 @@ def writers(tokenizer, text):
 
     def an_index(disk):
         documents = [(f"line {number}", f"word{number} and some more") for number in range(2000)]
-        write_index(documents, disk / "out")
+        index_of(documents, disk / "out")
 
     def a_corpus(disk):
         text.write_text("one two three four five six seven\n" * 3_000)

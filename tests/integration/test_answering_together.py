@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from labelled_toys import toys
 from launched import run_program
 
-from unblank.answering.together import SharedAnswers, batches_of, refuse_parts
+from unblank.answering.together import RecordWindow, SharedAnswers, batches_of, refuse_parts
 
 __all__ = ["toys"]
 
@@ -168,3 +168,22 @@ def test_batches_of_another_size_do_not_go_on_with_answers(tmp_path):
     SharedAnswers(world, output, {"task": 1}, batch_size=2)
     with pytest.raises(ValueError, match="--overwrite"):
         SharedAnswers(world, output, {"task": 1}, batch_size=4)
+
+
+@given(
+    num_processes=st.sampled_from([3, 33, 64, 100]),
+    lengths=st.lists(st.lists(st.integers(1, 500), min_size=1, max_size=32), min_size=20),
+)
+def test_all_processes_have_work_where_windows_have_fewer_batches(num_processes, lengths):
+    worlds = [SimpleNamespace(rank=rank, size=num_processes) for rank in range(num_processes)]
+    shared = [SharedAnswers.__new__(SharedAnswers) for _ in worlds]
+    for one, world in zip(shared, worlds, strict=True):
+        one._world, one._batch_size, one._loads = world, 1, [0] * num_processes
+    loads = [0] * num_processes
+    for window in lengths:
+        asked = RecordWindow(dict(enumerate(window)))
+        shares = [one._share(asked, int, longest_first=False) for one in shared]
+        assert sorted(n for share in shares for (n,) in share) == list(range(len(window)))
+        for rank, share in enumerate(shares):
+            loads[rank] += sum(window[n] for (n,) in share)
+    assert max(loads) - min(loads) <= max(map(max, lengths))

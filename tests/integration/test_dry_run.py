@@ -81,6 +81,17 @@ def test_fine_tuning_too(toys, tmp_path, capsys):
         dry_run_finetune(grid)
 
 
+@pytest.mark.parametrize("world", [None, 2])
+def test_adapters_are_written_without_their_model(toys, tmp_path, capsys, world):
+    train = {"max_steps": 2, "parallel": "fsdp"}
+    config = labelled_config(toys, tmp_path / "run", method="lora", train=train)
+    dry_run_finetune(config, world=world)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "what is trained beside a model" in printed
+    if world:
+        assert re.search(r"checkpoint [\d.]+ MB = 4 P \+ \(8 P\) / 2 (?!/)", printed)
+
+
 def test_any_number_of_processes_is_planned_without_them(make_config, capsys, tmp_path):
     changes = {"train__parallel": "fsdp", "train__shard_group": 8, "train__batch_size": 64}
     config = replace(make_config(**changes), model=ModelSettings(preset="10b"))

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from unblank.adapters.lora import add_lora
+from unblank.conversion.encoder import read_encoder
 from unblank.engine.parallel import join_world
 from unblank.engine.placed_model import place_model
 from unblank.engine.state import named_weights, whole
@@ -24,11 +25,13 @@ from unblank.families.building import load_model
 from unblank.families.settings import FamilySections, ModelSettings
 from unblank.families.table import FAMILIES
 from unblank.models import GlmInfillConfig, GlmInfillForConditionalGeneration
+from unblank.models.deltalm.from_encoder import deltalm_from_encoder
+from unblank.models.finite import require_finite
 from unblank.models.neighbours import look_at_neighbours
 from unblank.starting.first_embeddings import start_from_cooccurrence
 from unblank.models.vocabulary_rows import replace_rows
 
-READING = {"checkpoint", "loaded", "lora", "rows"}  # the others draw their weights
+READING = {"checkpoint", "loaded", "lora", "rows", "encoder"}  # the others draw their weights
 
 class Text:
     def __len__(self): return 3
@@ -37,6 +40,11 @@ class Text:
         return np.random.default_rng(index).integers(1, 1000, length)
 
 def build(start, layers):
+    if start == "encoder":
+        fields, weights = read_encoder(folder / str(layers))
+        require_finite(weights.items(), folder)
+        torch.manual_seed(5)
+        return deltalm_from_encoder(fields, weights, decoder_start_token_id=2), InfillUnit()
     if folder is not None and start != "saved":
         model = load_model(FAMILIES["glm"], folder / str(layers), ModelSettings(), FamilySections())
     else:
@@ -68,12 +76,13 @@ folders, dtype = Path(sys.argv[4]), getattr(torch, sys.argv[5])
 with join_world("cpu") as world:
     results, folder = {}, None
     if starts == ["saved"]:
-        for number in (1, layers):
+        for number in (2, 1, layers):
             build("saved", number)[0].to(dtype).save_pretrained(folders / str(number))
     else:
         for start in starts:
             folder = folders if start in READING else None
-            placed(start, 1)  # what is imported with the first model is no part of its memory
+            # What is imported with the first model is no part of its memory.
+            placed(start, 2 if start == "encoder" else 1)
             gc.collect()
             before = peak()
             model = placed(start, layers)
@@ -88,7 +97,7 @@ with join_world("cpu") as world:
         print("RESULT", json.dumps(results))
 """
 
-STARTS = ["drawn", "cooccurrence", "checkpoint", "loaded", "lora", "rows"]
+STARTS = ["drawn", "cooccurrence", "checkpoint", "loaded", "lora", "rows", "encoder"]
 SMALL, LARGE = 64, 512
 """Widths: where values are compared, and where memory is."""
 
@@ -137,7 +146,7 @@ def test_a_sharded_model_starts_with_the_weights_of_the_whole_one(start, placed)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("start", STARTS)
 def test_no_process_of_eight_ever_holds_the_whole_model(start, dtype, save):
-    if dtype != "float32" and start != "loaded":
+    if dtype != "float32" and start not in ("loaded", "encoder"):
         pytest.skip("only what is read may be of another type")
     folder = save(12, LARGE, dtype)
     eight = run_program(PLACING, start, "12", str(LARGE), folder, dtype, num_processes=8)[start]

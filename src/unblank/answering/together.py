@@ -1,8 +1,10 @@
 """One file answered by all processes that torchrun started: batches of records are shared out.
 
-Batches are those that one process makes, so that every answer is the same to the last bit. Each
-process writes a part of its own, which a later run of as many processes goes on with; the main one
-joins the parts in the order of the records, window by window.
+Batches are those that one process makes, so that every answer is the same to the last bit. They go
+to whom has had least so far, in all windows together, so that all are busy where a window has fewer
+batches than there are processes. Each process writes a part of its own, which a later run of as
+many processes goes on with; the main one joins the parts in the order of the records, window by
+window.
 """
 
 import heapq
@@ -70,7 +72,7 @@ class SharedAnswers:
     """The answers of several processes to the records of one file.
 
     Args:
-        world: the processes, at least two.
+        world: the processes, or the only one.
         output: the finished file, which the main process writes.
         task: as for `AnswerFile`.
         batch_size: records of a batch.
@@ -94,13 +96,14 @@ class SharedAnswers:
         self._world = world
         self._batch_size = batch_size
         self._output = output
+        self._loads = [0] * world.size
         if world.is_main:
             self._clear_others(overwrite)
         world.wait()
         if not overwrite:
             require_absent(output)
         # What is done is known by the number of batches, so they must stay the same.
-        by_batches = {**task, "batch_size": batch_size}
+        by_batches = {**task, "batch_size": batch_size, "shared_by": "lengths in all windows"}
         self._file = AnswerFile(self._own(world.rank), by_batches, overwrite=overwrite)
 
     def answer(
@@ -111,6 +114,7 @@ class SharedAnswers:
         *,
         doing: str,
         longest_first: bool = False,
+        what: str = "batches of answers",
     ) -> None:
         """Answer this process's share of each window, until all processes have done theirs.
 
@@ -120,10 +124,11 @@ class SharedAnswers:
             answer: answers a batch, as JSON can hold it.
             doing: beside the progress bar.
             longest_first: as for `batches_of`.
+            what: is written, for a message.
         """
         file, num_done = self._file, len(self._file)
         with (
-            resume_hint_on_failure(file, what="batches of answers"),
+            resume_hint_on_failure(file, what=what),
             progress_bar(show=self._world.is_main) as progress,
         ):
             bar = progress.add_task(doing, total=None)
@@ -161,13 +166,16 @@ class SharedAnswers:
         length_of: Callable[[_Question], int],
         longest_first: bool,
     ) -> list[list[int]]:
-        """Return the batches of a window that this process answers."""
+        """Return the batches of the next window that this process answers."""
         lengths = {number: length_of(one) for number, one in window.questions.items()}
         batches = batches_of(
             [list(lengths)], lengths.__getitem__, self._batch_size, longest_first=longest_first
         )
         costs = [len(batch) * max(lengths[number] for number in batch) for batch in batches]
-        return [batches[index] for index in share_out(costs, self._world.size)[self._world.rank]]
+        shares = share_out(costs, self._world.size, self._loads)
+        for rank, share in enumerate(shares):
+            self._loads[rank] += sum(costs[index] for index in share)
+        return [batches[index] for index in shares[self._world.rank]]
 
     def _append(self, window: int, numbers: Sequence[int], answers: Sequence[Any]) -> None:
         line = {"window": window, "numbers": list(numbers), "answers": list(answers)}
@@ -179,6 +187,8 @@ class SharedAnswers:
         self._file.discard()
 
     def _own(self, rank: int) -> Path:
+        if self._world.size == 1:
+            return self._output
         return self._output.with_name(f"{self._output.name}.{rank + 1}-of-{self._world.size}")
 
     def _part(self, rank: int) -> Path:

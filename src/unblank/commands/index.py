@@ -1,6 +1,5 @@
 """`unblank index`: makes an index of passages of one's own files, for `--retrieve`."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +36,7 @@ class IndexSettings:
     """What a document of a .txt file is: the file, a block between blank lines, or a line."""
 
     overwrite: bool = False
-    """Replace the index that the output folder already has."""
+    """Replace the index that the output folder already has, and start over."""
 
     def __post_init__(self) -> None:
         check_values(self)
@@ -49,35 +48,37 @@ def parse(words: Sequence[str]) -> IndexSettings:
 
 
 def run(settings: IndexSettings) -> None:
-    """Make an index and print what it holds; of torchrun's processes, the first one does.
+    """Make an index and print what it holds; torchrun's processes share out the documents.
 
     Raises:
         FileExistsError: the output folder is there and no index, or `overwrite` is not set.
         FileNotFoundError: a path matches no file.
-        ValueError: a file cannot be read, or no passage is in them.
+        ValueError: a file cannot be read, no passage is in them, or another command's unfinished
+            work is there.
         ImportError: the extra `retrieval` is missing.
     """
     from rich.table import Table
 
+    from unblank.answering.indexing import index_texts
     from unblank.consoles import TextConsole
     from unblank.data.files import find_files
     from unblank.data.sources import TextFiles
-    from unblank.retrieval.index import require_room, write_index
+    from unblank.retrieval.index import require_room
 
-    if os.environ.get("RANK", "0") != "0":
-        return
     require_room(settings.output, replace=settings.overwrite)
     documents = TextFiles(
         paths=find_files(settings.files),
         text_field=settings.text_field,
         text_unit=settings.text_unit,
     )
-    report = write_index(
-        documents.placed_texts(),
+    report = index_texts(
+        documents,
         settings.output,
         passage_words=settings.passage_words,
-        replace=settings.overwrite,
+        overwrite=settings.overwrite,
     )
+    if report is None:  # the main process prints it
+        return
     table = Table("index", str(settings.output), title="Indexed")
     table.add_row("documents", f"{report.documents:,}")
     table.add_row("passages", f"{report.passages:,}")

@@ -26,6 +26,7 @@ from unblank.conversion.fairseq_vocabulary import fit_rows
 from unblank.conversion.options import ConvertOptions
 from unblank.conversion.plan import ConversionPlan, DroppedKey, PlannedTensor, copied
 from unblank.conversion.source import Source, open_source
+from unblank.deferred_values import UnreadTensor, is_deferring
 from unblank.families.table import family_of_model_type
 from unblank.models.deltalm import DeltaLMConfig, DeltaLMForConditionalGeneration
 from unblank.models.deltalm.from_encoder import decoder_sources
@@ -130,7 +131,8 @@ def read_encoder(path: Path) -> EncoderWeights:
             `.pt` file of fairseq's RoBERTa.
 
     Returns:
-        Fields of `EncoderDecoderConfig`, and tensors under the names of `Encoder`.
+        Fields of `EncoderDecoderConfig`, and tensors under the names of `Encoder`: memory-mapped,
+        or read when their values are made, where values are deferred.
 
     Raises:
         FileNotFoundError: nothing to read there.
@@ -141,9 +143,23 @@ def read_encoder(path: Path) -> EncoderWeights:
     settings = source.settings or {}
     family = family_of_model_type(settings.get("model_type"))
     if family is not None and family.gives_encoder:
-        return encoder_from_glm(config_in(Path(path)).to_dict(), source.tensors)
-    fields, parts, _ = _understand(source, ConvertOptions())
-    return fields, {name: part.read() for name, part in parts.items()}
+        fields, weights = encoder_from_glm(config_in(Path(path)).to_dict(), source.tensors)
+    else:
+        fields, parts, _ = _understand(source, ConvertOptions())
+        weights = {name: part.read() for name, part in parts.items()}
+    if is_deferring():
+        weights = {name: _deferred(tensor, source) for name, tensor in weights.items()}
+    return fields, weights
+
+
+def _deferred(tensor: Tensor, source: Source) -> Tensor:
+    """Return a tensor whose values are read when they are made; its pages stay until the next."""
+
+    def read() -> Tensor:
+        source.release()
+        return tensor
+
+    return UnreadTensor(tensor.shape, read).to(dtype=tensor.dtype)
 
 
 def count_embeddings(fields: dict[str, Any], weights: dict[str, Tensor]) -> int:

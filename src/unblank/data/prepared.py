@@ -279,6 +279,7 @@ def _read_manifest(folder: Path) -> _Manifest:
     try:
         content = read_record(path)
         version = content["format_version"]
+        made_as = content.get("name", folder.name)  # which older versions did not write
         report = CorpusReport(**content["report"])
         if "shards" in content:
             manifest = _Manifest(report, [str(name) for name in content["shards"]])
@@ -301,6 +302,10 @@ def _read_manifest(folder: Path) -> _Manifest:
     if version != FORMAT_VERSION:
         raise ValueError(
             f"{path} has format {version}, but this version reads format {FORMAT_VERSION}"
+        )
+    if made_as != folder.name:
+        raise ValueError(
+            f"{path} belongs to {made_as}: the folder is that of another text or tokenizer"
         )
     # A name leads nowhere but to a folder beside this one.
     are_names = all(map(_SHARD_NAME.fullmatch, manifest.shards)) and folder.name not in (

@@ -291,6 +291,7 @@ class CorpusCache:
             report = _sum_of([PreparedCorpus(one, is_checked=True).report for one in folders])
             manifest = {
                 "format_version": FORMAT_VERSION,
+                "name": plan.name,
                 "report": asdict(report),
                 "shards": [shard.name for shard in plan.shards],
                 "sources": [str(path) for path in plan.texts.paths],
@@ -310,17 +311,27 @@ class CorpusCache:
             )
 
 
-def share_out(sizes: Sequence[int], num_processes: int) -> list[list[int]]:
+def share_out(
+    sizes: Sequence[int], num_processes: int, before: Sequence[int] = ()
+) -> list[list[int]]:
     """Return for each process the numbers of its items, in order, so that all have alike much.
 
     The largest goes first, each to whom has the least.
 
+    Args:
+        sizes: of the items.
+        num_processes: that share them.
+        before: what each process already has, of items that were shared out earlier.
+
     Example:
         >>> share_out([5, 1, 3, 2], 2)
         [[0, 1], [2, 3]]
+        >>> share_out([5, 1, 3, 2], 2, before=[9, 0])
+        [[1], [0, 2, 3]]
     """
     shares: list[list[int]] = [[] for _ in range(num_processes)]
-    loads = [(0, process) for process in range(num_processes)]
+    loads = [(load, process) for process, load in enumerate(before or [0] * num_processes)]
+    heapq.heapify(loads)
     for index in sorted(range(len(sizes)), key=lambda index: (-sizes[index], index)):
         load, process = heapq.heappop(loads)
         shares[process].append(index)
@@ -411,6 +422,7 @@ def _build(
     checks = np.array(tokens.checks, np.uint32).tobytes()
     manifest = {
         "format_version": FORMAT_VERSION,
+        "name": shard.name,
         "dtype": dtype.name,
         "offsets_checksum": offsets.checksum,
         "tokens_sha256": tokens.sha256,

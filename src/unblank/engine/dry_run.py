@@ -88,22 +88,26 @@ def thrown_away(output_dir: Path, cache_dir: Path, kept: Sequence[str]) -> Itera
         yield folder
 
 
-def measure_first_steps(trainer: Trainer, dry_run: DryRun, *, steps_per_epoch: int) -> Table:
+def measure_first_steps(
+    trainer: Trainer, dry_run: DryRun, *, steps_per_epoch: int, saves_all: bool
+) -> Table:
     """Do the first steps, write nothing, and return what the whole run would take.
 
     Args:
         trainer: at its first step; it is of no use afterwards.
         dry_run: what it stands for.
         steps_per_epoch: of the training; 0 if it has no epochs.
+        saves_all: whether a folder holds all weights, or those that are trained alone.
     """
     num_steps = trainer.max_steps
     times = time_first_steps(trainer, warm_up=_WARM_UP, num_timed=_MEASURED)
     measured = times[_WARM_UP:] or times
     seconds = sum(measured) / max(len(measured), 1)
     tokens = trainer.progress.tokens / max(trainer.progress.step, 1)
-    weights = [parameter for _, parameter in trainer.module.named_parameters()]
-    size = sum(weight.numel() * weight.element_size() for weight in weights)
-    trained = sum(weight.numel() for weight in weights if weight.requires_grad)
+    weights = list(trainer.module.parameters())
+    trained = [weight for weight in weights if weight.requires_grad]
+    size = sum(weight.nbytes for weight in (weights if saves_all else trained))
+    moments = 8 * sum(weight.numel() for weight in trained)
     epochs = f" ({num_steps / steps_per_epoch:,.1f} epochs)" if steps_per_epoch else ""
     facts = {
         "steps": f"{num_steps:,}{epochs}",
@@ -113,8 +117,8 @@ def measure_first_steps(trainer: Trainer, dry_run: DryRun, *, steps_per_epoch: i
         "time": f"about {timedelta(seconds=round(num_steps * seconds))}, without validation and "
         "saving",
         "memory": _memory(trainer.world.device),
-        "writes": f"{dry_run.output_dir}: a model of about {_shown(size)}, checkpoints of about "
-        f"{_shown(size + 8 * trained)} each",
+        "writes": f"{dry_run.output_dir}: {_named(saves_all)} of about {_shown(size)}, checkpoints "
+        f"of about {_shown(size + moments)} each",
         **_earlier(dry_run.output_dir),
     }
     if dry_run.num_runs > 1:
@@ -131,6 +135,7 @@ def plan_run(
     dry_run: DryRun,
     *,
     activation_bytes: int,
+    saves_all: bool,
     has_average: bool,
     on_cpu: bool,
 ) -> Table:
@@ -144,6 +149,7 @@ def plan_run(
         layout: of the processes.
         dry_run: what is planned.
         activation_bytes: 2 in bf16, 4 in fp32.
+        saves_all: as for `measure_first_steps`.
         has_average: whether there is a moving average.
         on_cpu: whether the processes compute on CPUs.
     """
@@ -151,6 +157,7 @@ def plan_run(
     sizes = count_sizes(
         model,
         matrices,
+        saves_all=saves_all,
         has_average=has_average,
         positions=math.ceil(step.total_positions / num_batches),
         scored=max(max(unit.counts(batch).values()) for batch in step.batches),
@@ -169,8 +176,8 @@ def plan_run(
         **{name: f"{_shown(one.num_bytes)} = {one.formula}" for name, one in needs.items()},
         "memory": f"{_shown(total)} a process",
         "exchanged": f"{_shown(exchanged_bytes(sizes, layout))} a process and step",
-        "writes": f"{dry_run.output_dir}: a model of {_shown(4.0 * sizes.all)}, checkpoints of "
-        f"{_shown(checkpoint_bytes(sizes))} each",
+        "writes": f"{dry_run.output_dir}: {_named(saves_all)} of {_shown(4.0 * sizes.saved)}, "
+        f"checkpoints of {_shown(checkpoint_bytes(sizes))} each",
     }
     return _table(facts)
 
@@ -181,6 +188,10 @@ def _earlier(output_dir: Path) -> dict[str, str]:
     if state is None or state.checkpoint is None:
         return {}
     return {"continues": f"{state.checkpoint} ({state})"}
+
+
+def _named(saves_all: bool) -> str:
+    return "a model" if saves_all else "what is trained beside a model"
 
 
 def _memory(device: torch.device) -> str:

@@ -66,6 +66,7 @@ class MemorySizes:
         embeddings: those of the token embeddings, which are outside of layers.
         layer: those of the largest layer.
         matrices: those that Muon changes; 0 for AdamW.
+        saves_all: whether a folder holds all numbers, or those that are trained alone (adapters).
         has_average: whether a moving average is kept.
         positions: of a micro-batch.
         scored: positions of a micro-batch whose tokens are predicted.
@@ -84,6 +85,7 @@ class MemorySizes:
     embeddings: int
     layer: int
     matrices: int
+    saves_all: bool
     has_average: bool
     positions: int
     scored: int
@@ -94,6 +96,11 @@ class MemorySizes:
     layers: int
     width: int
     vocabulary: int
+
+    @property
+    def saved(self) -> int:
+        """Numbers of the weights that are written."""
+        return self.all if self.saves_all else self.trained
 
 
 def count_sizes(
@@ -191,17 +198,20 @@ def _on_cpu(sizes: MemorySizes, shards: int) -> dict[str, Need]:
     if shards > 1:
         # Freed after the layer, but between smaller blocks, where the C library keeps it.
         needs["kept by malloc"] = Need("4 (F - R)", 4.0 * (sizes.all - sizes.root))
-        # Written from a copy, as the run goes on meanwhile.
+        # Written from a copy, as the run goes on meanwhile; what lies beside a model is gathered.
         moments = "8 P - 4 M" if sizes.matrices else "8 P"
-        formula = f"(4 F + {moments}{' + 4 P' if sizes.has_average else ''}) / {shards}"
-        needs["checkpoint"] = Need(formula, checkpoint_bytes(sizes) / shards)
+        parts = f"{moments}{' + 4 P' if sizes.has_average else ''}"
+        formula = f"(4 F + {parts})" if sizes.saves_all else f"4 P + ({parts})"
+        whole = 0.0 if sizes.saves_all else 4.0 * sizes.trained
+        num_bytes = whole + (checkpoint_bytes(sizes) - whole) / shards
+        needs["checkpoint"] = Need(f"{formula} / {shards}", num_bytes)
     return needs
 
 
 def checkpoint_bytes(sizes: MemorySizes) -> float:
     """Return the size of a checkpoint: weights, moments, and a moving average if there is one."""
     average = 4.0 * sizes.trained * sizes.has_average
-    return 4.0 * sizes.all + _moment_bytes(sizes) + average
+    return 4.0 * sizes.saved + _moment_bytes(sizes) + average
 
 
 def _moment_bytes(sizes: MemorySizes) -> float:

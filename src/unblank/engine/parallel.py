@@ -23,9 +23,16 @@ from unblank.engine.precision import choose_device
 from unblank.engine.rendezvous import rendezvous
 from unblank.engine.units import UnitModule
 from unblank.interruption import Interrupted, allow_signals, are_signals_deferred
+from unblank.plurals import counted
 from unblank.process import end_with_the_parent
 
-__all__ = ["MeasurementInterrupted", "World", "join_world", "share_model"]
+__all__ = [
+    "MeasurementInterrupted",
+    "World",
+    "join_world",
+    "require_equal_shares",
+    "share_model",
+]
 
 # Preparing a large corpus keeps the other processes waiting at a barrier.
 _PATIENCE = timedelta(hours=12)
@@ -106,6 +113,19 @@ class World:
         values: list[Any] = [None] * self.size
         dist.all_gather_object(values, value)
         return values
+
+
+def require_equal_shares(batch_size: int, num_processes: int) -> None:
+    """Raise ValueError if processes cannot share a batch equally; it names the nearest numbers."""
+    if not batch_size % num_processes:
+        return
+    rows = max(round(batch_size / num_processes), 1) * num_processes
+    divisors = [number for number in range(1, batch_size + 1) if not batch_size % number]
+    nearest = min(divisors, key=lambda number: abs(number - num_processes))
+    raise ValueError(
+        f"train.batch_size ({batch_size}) must be a multiple of the number of processes "
+        f"({num_processes}): set it to {rows}, or start {counted(nearest, 'process', 'processes')}"
+    )
 
 
 @contextmanager

@@ -122,7 +122,12 @@ def run(spec: RunSpec[Any], world: World, memory: MemoryArrangement = LEFT_ALONE
         memory.begin_steps()
         if spec.dry_run is not None:
             epoch = training.steps_per_epoch
-            display.show(measure_first_steps(trainer, spec.dry_run, steps_per_epoch=epoch))
+            saves_all = spec.method.saves_whole_models
+            display.show(
+                measure_first_steps(
+                    trainer, spec.dry_run, steps_per_epoch=epoch, saves_all=saves_all
+                )
+            )
             return
         # A run that had stopped early stays stopped when it is started again.
         hooks.validation.stop_if_due(trainer)
@@ -187,6 +192,7 @@ def _plan(
         layout,
         dry_run,
         activation_bytes=2 if precision.name == "bf16" else 4,
+        saves_all=spec.method.saves_whole_models,
         has_average=train.ema_decay is not None,
         on_cpu=device.type == "cpu",
     )

@@ -9,6 +9,7 @@ from unblank.data.language_sources import find_entry_files, parse_entry
 from unblank.data.loader import DataState, RowStream, StepBatches, validation_batches
 from unblank.engine.held_out import HeldOutLosses, held_out_losses
 from unblank.engine.memory_plan import ProcessLayout, count_sizes, plan_memory
+from unblank.engine.parallel import require_equal_shares
 from unblank.engine.training import Evaluation, RunContext
 from unblank.engine.units import TrainUnit
 from unblank.examples import IGNORE_INDEX, AnyExample, Seq2SeqExample, TrainBatch
@@ -65,12 +66,7 @@ def open_pretraining(
         FileNotFoundError: a file or folder is not there.
     """
     world = context.world
-    if train.batch_size % world.size:
-        nearest = max(round(train.batch_size / world.size), 1) * world.size
-        raise ValueError(
-            f"train.batch_size ({train.batch_size}) must be a multiple of the number of processes "
-            f"({world.size}), such as {nearest}"
-        )
+    require_equal_shares(train.batch_size, world.size)
     family = family_of_run(model, context.checkpoint)
     refuse_unused(given, family.unused_settings)
     family.check_sections(sections)
@@ -218,6 +214,7 @@ class Pretraining:
         positions = self._rows_per_pass * materials.row_length
         sizes = count_sizes(
             model,
+            saves_all=True,
             has_average=train.ema_decay is not None,
             positions=positions,
             scored=positions,

@@ -5,6 +5,7 @@ BM25 is that of the package bm25s (the extra `retrieval`), as Lucene computes it
 """
 
 import json
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,14 @@ from unblank.untrusted.links import refuse_links_out
 from unblank.untrusted.npy import require_whole_array
 from unblank.version import __version__
 
-__all__ = ["PassageIndex", "require_room", "write_index"]
+__all__ = [
+    "CutDocument",
+    "IndexReport",
+    "PassageIndex",
+    "cut_document",
+    "require_room",
+    "write_index",
+]
 
 _RECORD_NAME = "index.json"
 _PASSAGES_NAME = "passages.jsonl"
@@ -62,19 +70,56 @@ class IndexReport:
     with_blanks: int
 
 
+@dataclass(frozen=True, slots=True)
+class CutDocument:
+    """A document as an index takes it.
+
+    Attributes:
+        passages: text of each that can be found, and the words that find it.
+        without_words: passages left out, since nothing could find them.
+        with_blanks: passages left out, since no model may read a blank there.
+    """
+
+    passages: list[tuple[str, list[str]]]
+    without_words: int
+    with_blanks: int
+
+
+def cut_document(text: str, passage_words: int) -> CutDocument:
+    """Return the passages of a document, of at most so many words each.
+
+    Example:
+        >>> cut_document("One two. Three four five.", 3).passages
+        [('One two.', ['one', 'two']), ('Three four five.', ['three', 'four', 'five'])]
+    """
+    passages: list[tuple[str, list[str]]] = []
+    without_words = with_blanks = 0
+    for passage in cut_passages(text, passage_words):
+        found = search_words(passage)
+        if any(token in passage for token in BLANK_TOKENS):
+            with_blanks += 1
+        elif not found:
+            without_words += 1
+        else:
+            passages.append((passage, found))
+    return CutDocument(passages, without_words, with_blanks)
+
+
 def write_index(
-    documents: Iterable[tuple[str, str]],
+    documents: Iterable[tuple[str, CutDocument]],
     output: Path,
     *,
-    passage_words: int = 100,
+    passage_words: int,
     replace: bool = False,
 ) -> IndexReport:
     """Write an index of documents, and return what it holds.
 
+    The same documents make the same bytes: words are numbered as they come.
+
     Args:
-        documents: (place, text) of each, such as `FILE, line N`.
+        documents: (place, what `cut_document` made) of each; a place is such as `FILE, line N`.
         output: new folder.
-        passage_words: most words of a passage.
+        passage_words: with which they were cut.
         replace: put it in the place of an index that is there.
 
     Raises:
@@ -84,35 +129,33 @@ def write_index(
     """
     require_room(output, replace=replace)
     with new_folder(output, replace=replace) as folder:
-        counts = dict.fromkeys(("documents", "without_words", "with_blanks"), 0)
-        words: list[list[str]] = []
+        num_documents = without_words = with_blanks = 0
+        vocabulary: dict[str, int] = {}
+        word_ids: list[array[int]] = []  # four bytes a word
         with (folder / _PASSAGES_NAME).open("w", encoding="utf-8") as file:
-            for place, text in documents:
-                counts["documents"] += 1
-                for passage in cut_passages(text, passage_words):
-                    found = search_words(passage)
-                    has_blank = any(token in passage for token in BLANK_TOKENS)
-                    if has_blank or not found:
-                        counts["with_blanks" if has_blank else "without_words"] += 1
-                        continue
-                    words.append(found)
+            for place, document in documents:
+                num_documents += 1
+                without_words += document.without_words
+                with_blanks += document.with_blanks
+                for passage, words in document.passages:
+                    ids = (vocabulary.setdefault(word, len(vocabulary)) for word in words)
+                    word_ids.append(array("i", ids))
                     line = json.dumps({"place": place, "text": passage}, ensure_ascii=False)
                     file.write(f"{line}\n")
-        if not words:
+        if not word_ids:
             raise ValueError("there is no passage with a word in the text: nothing can be found")
         bm25 = optional_package("bm25s", _PURPOSE).BM25(**_BM25, **_TYPES)
-        bm25.index(words, create_empty_token=False, show_progress=False)
+        bm25.index((word_ids, vocabulary), create_empty_token=False, show_progress=False)
         bm25.save(folder, show_progress=False)
-        report = IndexReport(passages=len(words), words=len(bm25.vocab_dict), **counts)
         record = {
             "made_by": f"unblank {__version__} index",
             "divided_into": WORDS,
             "passage_words": passage_words,
-            "passages": len(words),
+            "passages": len(word_ids),
             "files": facts_of_files(folder),
         }
         write_atomically(folder / _RECORD_NAME, seal(record, readable=True))
-    return report
+    return IndexReport(num_documents, len(word_ids), len(vocabulary), without_words, with_blanks)
 
 
 def require_room(output: Path, *, replace: bool = False) -> None:

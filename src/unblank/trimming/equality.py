@@ -12,8 +12,11 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from unblank import models
+from unblank.deferred_values import DeferredValues
+from unblank.integrity import weights_files
 from unblank.tokenization.encoding import encode_texts
 from unblank.trimming.vocabulary import unknown_id
+from unblank.trimming.weights_in_use import WeightsInUse
 from unblank.untrusted.json_text import read_json_object
 from unblank.untrusted.opening import model_in
 
@@ -78,15 +81,16 @@ def largest_difference(
     Raises:
         ValueError: the outputs differ by more than rounding.
     """
-    old_model, new_model = _load(before), _load(after)
+    (old_model, old_weights), (new_model, new_weights) = _load(before), _load(after)
     kept = torch.tensor(list(new_ids))
     most, scale, num_compared = 0.0, 1.0, 0
     length = min(_NUM_TOKENS, old_model.config.max_position_embeddings)
     for ids in texts:
         old_ids = torch.tensor([list(ids[:length])])
         mapped = torch.tensor([[new_ids[int(token_id)] for token_id in old_ids[0]]])
-        with torch.no_grad():
+        with torch.no_grad(), old_weights:
             old_outputs = old_model.text_outputs(old_ids).values()
+        with torch.no_grad(), new_weights:
             new_outputs = new_model.text_outputs(mapped).values()
         for old, new in zip(old_outputs, new_outputs, strict=True):
             if old.shape[-1] == old_model.config.vocab_size:
@@ -101,14 +105,18 @@ def largest_difference(
     return most, num_compared
 
 
-def _load(folder: Path) -> Any:
+def _load(folder: Path) -> tuple[Any, WeightsInUse]:
+    """Return the model of a folder, and what gives it its weights: a file of them is kept."""
     (name,) = read_json_object(folder / "config.json").get("architectures") or ("none",)
     kind: Any = getattr(models, name, None)
     if kind is None:
         raise ValueError(
             f"{folder / 'config.json'} names {name}, which is not a model of this library"
         )
-    with torch.random.fork_rng():
+    values = DeferredValues()
+    with torch.random.fork_rng(), values:
         torch.manual_seed(0)  # a head that no one has trained yet starts alike in both models
         model, _ = model_in(folder, kind, dtype=torch.float32)
-    return model.eval()
+        makers = values.makers_of(model)
+    largest = max(path.stat().st_size for path in weights_files(folder))
+    return model.eval(), WeightsInUse(makers, most_kept=largest)

@@ -7,11 +7,12 @@ from statistics import fmean
 import pytest
 from evaluation_toys import write
 from tiny_glms import tiny_glm, with_sentinels, write_folder
+from written_indexes import index_of
 
 from unblank.evaluation.options import suite_options
 from unblank.evaluation.run import evaluate
 from unblank.metrics.words import split_words
-from unblank.retrieval.index import PassageIndex, write_index
+from unblank.retrieval.index import PassageIndex
 
 RELATIONS = [
     {"relation": "P1", "label": "place", "template": "[X] sat on a [Y] ."},
@@ -203,7 +204,7 @@ def test_passages_help_are_counted_and_wrong_ones_are_those_of_others(tiny, tmp_
     write_facts(tmp_path)
     statement = "The dog sat on a far house."
     documents = ["one dog saw a mat", statement, "the cat: a warm mat", "run run run"]
-    write_index([(f"line {n}", one) for n, one in enumerate(documents)], tmp_path / "index")
+    index_of([(f"line {n}", one) for n, one in enumerate(documents)], tmp_path / "index")
     found, lines = measured(folder, tmp_path, retrieve=str(tmp_path / "index"), top=(2, 1))
     titles = ["lama_trex", *(f"lama_trex with {x}" for x in ("1 passage", "2 passages"))]
     titles.append("lama_trex with 2 passages of others")

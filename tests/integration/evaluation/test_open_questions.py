@@ -5,6 +5,7 @@ import math
 
 import pytest
 from evaluation_toys import write
+from written_indexes import index_of
 
 from unblank.evaluation.open_questions import answers_from_passages
 from unblank.evaluation.options import suite_options
@@ -13,7 +14,7 @@ from unblank.generation.passages import Passage
 from unblank.generation.results import Generated
 from unblank.questions.asking import QuestionEncoder
 from unblank.questions.reading import GoldAnswer, Question
-from unblank.retrieval.index import PassageIndex, write_index
+from unblank.retrieval.index import PassageIndex
 from unblank.tokenization.special import special_ids
 
 
@@ -45,7 +46,7 @@ def test_the_suite_asks_without_passages_with_them_and_with_wrong_ones(
     tiny, model_folder, tmp_path
 ):
     texts = ["the cat sat on a mat", "a dog ran to some house", "the old dog saw"]
-    write_index([(f"line {n}", one) for n, one in enumerate(texts)], tmp_path / "index")
+    index_of([(f"line {n}", one) for n, one in enumerate(texts)], tmp_path / "index")
     records = [
         {"context": "never seen: a mat or a house", "question": question, "answers": [answer]}
         for question, answer in (("where is the cat?", "a mat"), ("what ran?", "a house"))

@@ -118,8 +118,8 @@ def test_the_published_size_is_what_the_formula_gives():
     by_hand = rows * width + 2 * positions * width + layers * a_layer + norms
     assert sum(parameter.numel() for parameter in model.parameters()) == by_hand
     sizes = count_sizes(
-        model, has_average=False, positions=10 * 512, scored=10 * 77, micro_batches=4, passes=1.0,
-        activation_bytes=2, recomputes=False,
+        model, saves_all=True, has_average=False, positions=10 * 512, scored=10 * 77,
+        micro_batches=4, passes=1.0, activation_bytes=2, recomputes=False,
     )  # fmt: skip
     alone = plan_memory(sizes, ProcessLayout(parallel="ddp", size=1), on_cpu=True)
     held = sum(alone[name].num_bytes for name in ("weights", "gradients", "optimiser"))

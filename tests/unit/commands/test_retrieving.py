@@ -5,6 +5,7 @@ import json
 import pytest
 
 from unblank import api
+from unblank.answering import indexing
 from unblank.commands import fill, fill_printing, index, score
 from unblank.generation.passages import behind_passage
 from unblank.retrieval.index import PassageIndex
@@ -49,15 +50,45 @@ def test_an_index_is_not_replaced_unless_asked_for(index_folder, tmp_path, capsy
     assert "documents" in capsys.readouterr().out
 
 
-def test_one_of_several_processes_makes_the_index(index_folder, tmp_path, monkeypatch):
+def test_an_index_goes_on_after_a_kill(index_folder, tmp_path, monkeypatch, capsys):
+    """What was cut before is not cut again; other texts or lengths do not go on with it."""
+    monkeypatch.setattr(indexing, "_CHARACTERS", 1)
+    usual, cut = indexing.cut_document, []
+
+    def cut_or_fail(text, passage_words):
+        if len(cut) == 2:
+            raise KeyboardInterrupt
+        cut.append(text)
+        return usual(text, passage_words)
+
+    monkeypatch.setattr(indexing, "cut_document", cut_or_fail)
     words = [str(index_folder.parent / "texts.txt"), "--output", str(tmp_path / "index")]
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    for rank in (1, 0):
-        monkeypatch.setenv("RANK", str(rank))
-        index.run(index.parse([*words, "--text-unit", "line"]))
-        assert (tmp_path / "index").exists() == (rank == 0)
+    words += ["--text-unit", "line"]
+    with pytest.raises(KeyboardInterrupt):
+        index.run(index.parse(words))
+    assert "2 groups of documents" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="passage_words"):
+        index.run(index.parse([*words, "--passage-words", "7"]))
+    monkeypatch.setattr(indexing, "cut_document", usual)
+    again = []
+
+    def cut_the_rest(text, passage_words):
+        again.append(text)
+        return usual(text, passage_words)
+
+    monkeypatch.setattr(indexing, "cut_document", cut_the_rest)
+    index.run(index.parse(words))
+    assert sorted(cut + again) == sorted(LINES)
+    assert list(tmp_path.iterdir()) == [tmp_path / "index"]
     for path in index_folder.iterdir():
         assert (tmp_path / "index" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_texts_without_a_word_leave_nothing_behind(tmp_path):
+    (tmp_path / "texts.txt").write_text("!?", encoding="utf-8")
+    with pytest.raises(ValueError, match="no passage"):
+        index.run(index.parse([str(tmp_path / "texts.txt"), "--output", str(tmp_path / "index")]))
+    assert [path.name for path in tmp_path.iterdir()] == ["texts.txt"]
 
 
 def test_fill_uses_the_passages_that_fit(capsys, tiny, index_folder, expected):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -269,6 +270,21 @@ def test_shares_hold_every_item_once_and_differ_by_one_item_at_most(sizes, num_p
     assert sorted(index for share in found for index in share) == list(range(len(sizes)))
     loads = [sum(sizes[index] for index in share) for share in found]
     assert max(loads) - min(loads) <= max(sizes, default=0)
+
+
+def test_the_shards_of_another_tokenizer_are_prepared_again(folder, tokenizer, tmp_path, capsys):
+    """All of their ids are in the vocabulary, so nothing else would tell."""
+    other = train_tokenizer(["b c d"], kind="bpe", vocab_size=280, show_progress=False)
+    theirs = prepare(folder, other, tmp_path / "theirs")
+    ours = prepare(folder, tokenizer, tmp_path / "ours")
+    expected = [ours.tokens(number).tolist() for number in range(len(ours))]
+    name = ours.folder.name
+    del ours
+    shutil.rmtree(tmp_path / "ours" / name)
+    shutil.copytree(theirs.folder, tmp_path / "ours" / name)
+    again = prepare_corpus(folder, tokenizer, cache_dir=tmp_path / "ours", num_threads=1)
+    assert [again.tokens(number).tolist() for number in range(len(again))] == expected
+    assert theirs.folder.name in "".join(capsys.readouterr().err.split())
 
 
 def test_an_unchanged_corpus_is_found_without_reading_its_text(

@@ -21,6 +21,7 @@ from unblank.engine.state import named_moments
 def sizes():
     return count_sizes(
         toy_model(),
+        saves_all=True,
         has_average=True,
         positions=256,
         scored=64,
@@ -85,3 +86,10 @@ def test_what_is_exchanged_grows_with_the_processes_up_to_a_bound(sizes):
     assert exchanged_bytes(sizes, ProcessLayout("ddp", 1000)) < 8 * sizes.trained
     # Gathered twice and scattered once: half of it by two processes.
     assert exchanged_bytes(sizes, ProcessLayout("fsdp", 2)) == 1.5 * 4 * sizes.all
+
+
+def test_a_checkpoint_of_adapters_holds_what_is_trained(sizes):
+    few = replace(sizes, trained=1000, saves_all=False)
+    assert checkpoint_bytes(few) == 4_000 + 8_000 + 4_000
+    # The adapters are gathered in each process, moments and average are not.
+    assert needs(few, "fsdp", 4)["checkpoint"] == 4_000 + (8_000 + 4_000) / 4

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from written_indexes import index_of
 
 from unblank.integrity import file_facts, seal
 from unblank.metrics.words import split_words
 from unblank.retrieval.cutting import cut_passages
-from unblank.retrieval.index import PassageIndex, write_index
+from unblank.retrieval.index import PassageIndex
 from unblank.retrieval.words import search_words
 
 DOCUMENTS = [
@@ -29,7 +30,7 @@ QUERIES = ["the cat", "dog dog sing", "東京", "The Dog!", "mat [MASK] birds"]
 @pytest.fixture(scope="module")
 def index_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("retrieval") / "index"
-    write_index(((f"line {n}", text) for n, text in enumerate(DOCUMENTS)), folder)
+    index_of(((f"line {n}", text) for n, text in enumerate(DOCUMENTS)), folder)
     return folder
 
 
@@ -99,14 +100,14 @@ def test_pairs_stop_at_marks_and_other_words():
 
 def test_passages_that_nothing_may_find_are_counted(tmp_path):
     documents = [("a", "the cat"), ("b", "!?"), ("c", "a [MASK] dog"), ("d", "")]
-    report = write_index(documents, tmp_path / "index")
+    report = index_of(documents, tmp_path / "index")
     assert (report.documents, report.passages) == (4, 1)
     assert (report.without_words, report.with_blanks) == (1, 1)
     with pytest.raises(ValueError, match="no passage"):
-        write_index([("b", "!?")], tmp_path / "other")
+        index_of([("b", "!?")], tmp_path / "other")
     assert not (tmp_path / "other").exists()
     with pytest.raises(FileExistsError, match=r"\bindex\b"):
-        write_index(documents, tmp_path / "index")
+        index_of(documents, tmp_path / "index")
 
 
 def damage(name):

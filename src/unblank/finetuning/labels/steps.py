@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unblank.data.loader import DataState, StepBatches
-from unblank.engine.parallel import World
+from unblank.engine.parallel import World, require_equal_shares
 
 __all__ = ["ExampleSteps", "Sample", "Sizes"]
 
@@ -49,11 +49,7 @@ class Sizes:
     world: World
 
     def __post_init__(self) -> None:
-        if self.batch_size % self.world.size:
-            raise ValueError(
-                f"train.batch_size ({self.batch_size}) must be a multiple of the number of "
-                f"processes ({self.world.size})"
-            )
+        require_equal_shares(self.batch_size, self.world.size)
 
     @property
     def share(self) -> int:
