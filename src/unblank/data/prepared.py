@@ -303,7 +303,8 @@ def _read_manifest(folder: Path) -> _Manifest:
         raise ValueError(
             f"{path} has format {version}, but this version reads format {FORMAT_VERSION}"
         )
-    if made_as != folder.name:
+    # A folder may be the one at hand, ".", or a link.
+    if made_as not in (folder.name, folder.resolve().name):
         raise ValueError(
             f"{path} belongs to {made_as}: the folder is that of another text or tokenizer"
         )
