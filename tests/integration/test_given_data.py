@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy
 import pandas
 import pytest
+from given_files import as_files
 from tiny_models import tiny_unblank
 
 import unblank
-from unblank.in_memory import as_files
 
 ROWS = [{"text": "the old grey cat sat on a warm mat. " * 9}]
 

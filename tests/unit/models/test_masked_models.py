@@ -96,6 +96,7 @@ def test_what_the_model_lays_out_itself_is_no_argument(model, name):
         model(TEXT, **{name: TEXT})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_labelled", [False, True])
 def test_masked_models_compile_as_one_graph(model, is_labelled):
     labels = {"labels": torch.tensor([[-100, 20, -100, 21, -100]])} if is_labelled else {}
