@@ -415,6 +415,7 @@ def test_pretraining_compiles_as_one_graph(name, is_drawn):
     compiled.loss.backward()
 
 
+@pytest.mark.slow
 def test_a_discriminator_that_reads_sentences_compiles_in_several_graphs():
     model = seq2seq("GanLMForPreTraining", sentinel_token_ids=[8, 9]).train()
     source, labels = torch.tensor([[10, 8, 11, 9, 12]]), torch.tensor([[8, 20, 21, 9, 22]])
