@@ -26,7 +26,7 @@ from unblank.generation.prompts import (
 )
 from unblank.generation.results import BlankFill, FillResult, TokenEvent
 from unblank.generation.rows import Prompt
-from unblank.generation.surest import SurestFilling, fill_surest_first
+from unblank.generation.surest import fill_surest_first
 from unblank.plurals import counted
 from unblank.rules.rule import Rule, RuleLike, read_rules
 from unblank.tokenization.special import SpecialIds, special_ids
@@ -199,12 +199,13 @@ class Filler:
         ]
         prompts = [one.prompt for one in read]
 
-        def decoded(batch: list[int]) -> list[SurestFilling]:
-            return fill_surest_first(self.setup, [prompts[i] for i in batch], batch_size)
+        def decoded(batch: list[int]) -> list[tuple[tuple[int, ...], Filling]]:
+            found = fill_surest_first(self.setup, [prompts[i] for i in batch], batch_size)
+            return [(one.order, one.filling) for one in found]
 
         for batch in in_batches(prompts, batch_size, decoded):
-            for number, found in batch:
-                yield number, read[number].ordered(found.order), found.filling
+            for number, (order, filling) in batch:
+                yield number, read[number].ordered(order), filling
 
     def _surest_first(
         self, texts: Sequence[str], rules: Sequence[Sequence[Rule]], batch_size: int
