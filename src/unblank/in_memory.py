@@ -18,26 +18,7 @@ from unblank.integrity import write_atomically
 from unblank.path_arguments import given_path
 from unblank.unicode import require_unicode
 
-__all__ = ["GivenData", "as_files"]
-
-
-def as_files(value: Any, folder: Path, name: str) -> Any:
-    """Return the value of a setting, with the paths of written files in place of data.
-
-    Args:
-        value: of a setting: data, or a list that holds some, is written; paths become text; all
-            else stays.
-        folder: where to write.
-        name: of the setting, for messages.
-
-    Raises:
-        TypeError: a table of another kind, or a cell that JSON does not have.
-        ValueError: a text with a lone surrogate, or a path that is none.
-    """
-    data = GivenData(folder)
-    named = data.named(value, name)
-    data.write()
-    return named
+__all__ = ["GivenData"]
 
 
 @dataclass(slots=True)
@@ -52,9 +33,15 @@ class GivenData:
     _contents: dict[Path, str] = field(default_factory=dict)
 
     def named(self, value: Any, name: str) -> Any:
-        """Return the value of a setting with the paths of files in place of data.
+        """Return the value of a setting with the paths of files in place of data; write nothing.
 
-        Args and errors as for `as_files`; nothing is written.
+        Args:
+            value: of a setting: data, or a list that holds some; paths become text; all else stays.
+            name: of the setting, for messages.
+
+        Raises:
+            TypeError: a table of another kind, or a cell that JSON does not have.
+            ValueError: a text with a lone surrogate, a number that is none, or a path that is none.
         """
         if _is_table(value):
             return self._file_of(value, name)

@@ -9,9 +9,10 @@ import numpy
 import pandas
 import pytest
 from tiny_models import tiny_unblank
+from written_data import as_files
 
 import unblank
-from unblank.in_memory import GivenData, as_files
+from unblank.in_memory import GivenData
 
 ROWS = [{"text": "the old grey cat sat on a warm mat. " * 9}]
 

@@ -8,9 +8,9 @@ import pandas
 import pyarrow
 import pytest
 from datasets import Dataset, DatasetDict
+from written_data import as_files
 
 import unblank
-from unblank.in_memory import as_files
 from unblank.path_arguments import given_path
 from unblank.pretraining.settings import PretrainSettings
 from unblank.settings.recipes import from_mapping

@@ -200,8 +200,7 @@ class Filler:
         prompts = [one.prompt for one in read]
 
         def decoded(batch: list[int]) -> list[tuple[tuple[int, ...], Filling]]:
-            found = fill_surest_first(self.setup, [prompts[i] for i in batch], batch_size)
-            return [(one.order, one.filling) for one in found]
+            return fill_surest_first(self.setup, [prompts[i] for i in batch], batch_size)
 
         for batch in in_batches(prompts, batch_size, decoded):
             for number, (order, filling) in batch:

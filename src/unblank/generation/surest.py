@@ -16,11 +16,11 @@ from unblank.generation.pieces import Filling, Piece
 from unblank.generation.rows import Chunk, Prompt, Rows
 from unblank.generation.setup import DecoderSetup
 
-__all__ = ["SurestFilling", "fill_surest_first"]
+__all__ = ["fill_surest_first"]
 
 
 @dataclass(slots=True, eq=False)
-class SurestFilling:
+class _Filled:
     """How a text is filled.
 
     Attributes:
@@ -51,15 +51,18 @@ class SurestFilling:
 
 def fill_surest_first(
     setup: DecoderSetup, prompts: Sequence[Prompt], most_rows: int
-) -> list[SurestFilling]:
+) -> list[tuple[tuple[int, ...], Filling]]:
     """Return how each prompt is filled greedily, the surest blank first.
 
     Args:
         setup: of one greedy answer.
         prompts: a batch, each with its blanks from left to right.
         most_rows: blanks that are filled side by side.
+
+    Returns:
+        For each prompt the numbers of its blanks, the surest first, and their fills in this order.
     """
-    found = [SurestFilling(prompt) for prompt in prompts]
+    found = [_Filled(prompt) for prompt in prompts]
     rows = setup.new_rows(setup.model)
     rows.feed_texts(prompts, setup.options.context)
     live = found
@@ -78,13 +81,13 @@ def fill_surest_first(
         live = [live[row] for row in going_on]
         if live:
             rows.feed([_bridge(setup, one) for one in live])
-    return found
+    return [(one.order, one.filling) for one in found]
 
 
 def _tried(
     setup: DecoderSetup,
     texts: Rows,
-    live: Sequence[SurestFilling],
+    live: Sequence[_Filled],
     trials: Sequence[tuple[int, int]],
 ) -> list[Piece]:
     """Return what fills some blanks, (row of the text, number of the blank), each by itself."""
@@ -96,7 +99,7 @@ def _tried(
     return [job.fillings[0].pieces[0] for job in jobs]
 
 
-def _bridge(setup: DecoderSetup, one: SurestFilling) -> Chunk:
+def _bridge(setup: DecoderSetup, one: _Filled) -> Chunk:
     """Return the columns that the last fill of a text adds to what later blanks see."""
     piece, position = one.filling.pieces[-1], one.prompt.blanks[one.order[-1]]
     is_whole = piece.is_finished or setup.feeds_cut_token
