@@ -33,15 +33,16 @@ class GivenData:
     _contents: dict[Path, str] = field(default_factory=dict)
 
     def named(self, value: Any, name: str) -> Any:
-        """Return the value of a setting with the paths of files in place of data; write nothing.
+        """Return the value of a setting with the paths of files in place of data; writes nothing.
 
         Args:
-            value: of a setting: data, or a list that holds some; paths become text; all else stays.
+            value: of a setting: data, or a list that holds some, becomes paths of files; paths
+                become text; all else stays.
             name: of the setting, for messages.
 
         Raises:
             TypeError: a table of another kind, or a cell that JSON does not have.
-            ValueError: a text with a lone surrogate, a number that is none, or a path that is none.
+            ValueError: a text with a lone surrogate, or a path that is none.
         """
         if _is_table(value):
             return self._file_of(value, name)

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy
 import pandas
 import pytest
+from given_files import as_files
 from tiny_models import tiny_unblank
-from written_data import as_files
 
 import unblank
 from unblank.in_memory import GivenData

@@ -8,7 +8,7 @@ import pandas
 import pyarrow
 import pytest
 from datasets import Dataset, DatasetDict
-from written_data import as_files
+from given_files import as_files
 
 import unblank
 from unblank.path_arguments import given_path

@@ -24,7 +24,7 @@ from unblank.examples import IntArray
 from unblank.integrity import MANIFEST_NAME, read_record
 from unblank.plurals import counted
 
-__all__ = ["CHECKED_BYTES", "FORMAT_VERSION", "CorpusReport", "PreparedCorpus"]
+__all__ = ["CHECKED_BYTES", "FORMAT_VERSION", "CorpusReport", "PreparedCorpus", "require_name"]
 
 FORMAT_VERSION = 1
 
@@ -100,10 +100,14 @@ class PreparedCorpus:
         self.folder = Path(folder)
         self.num_ids = num_ids
         manifest = _read_manifest(self.folder)
+        self.name = manifest.name
+        """Name of the folder that it was made in; None of older versions."""
         self.report = manifest.report
         self.num_tokens = self.report.num_tokens
         folders = [self.folder.with_name(name) for name in manifest.shards] or [self.folder]
         self._shards = [_Shard(one, is_checked=is_checked, verify=verify) for one in folders]
+        for name, shard in zip(manifest.shards, self._shards, strict=False):
+            require_name(self.folder.with_name(name), shard.name)
         self._ends = list(accumulate(shard.num_documents for shard in self._shards))
         num_tokens = sum(shard.num_tokens for shard in self._shards)
         if (self._ends[-1], num_tokens) != (self.report.num_kept, self.num_tokens):
@@ -190,6 +194,7 @@ class _Shard:
 
     def __init__(self, folder: Path, *, is_checked: bool, verify: bool) -> None:
         manifest = _read_manifest(folder)
+        self.name = manifest.name
         self.num_documents = manifest.report.num_kept
         self.num_tokens = manifest.report.num_tokens
         self._path = folder / "tokens.bin"
@@ -264,9 +269,10 @@ class _Shard:
 
 @dataclass(frozen=True, slots=True)
 class _Manifest:
-    """What `manifest.json` says; older versions wrote no hash of the tokens, and no checks."""
+    """What `manifest.json` says; older versions wrote no name, no hash of the tokens, no checks."""
 
     report: CorpusReport
+    name: str | None
     shards: Sequence[str] = ()
     dtype: np.dtype[Any] = _CHECK
     offsets_checksum: str = ""
@@ -274,18 +280,36 @@ class _Manifest:
     checks_checksum: str | None = None
 
 
+def require_name(folder: Path, name: str | None) -> None:
+    """Refuse a corpus in the place of another: its name stands for its text and tokenizer.
+
+    Args:
+        folder: of the corpus.
+        name: that it was made under; None of older versions, which pass.
+
+    Raises:
+        ValueError: the names differ.
+    """
+    if name not in (None, folder.name):
+        raise ValueError(
+            f"{folder / MANIFEST_NAME} belongs to {name}: the folder is that of another text or "
+            "tokenizer"
+        )
+
+
 def _read_manifest(folder: Path) -> _Manifest:
     path = folder / MANIFEST_NAME
     try:
         content = read_record(path)
         version = content["format_version"]
-        made_as = content.get("name", folder.name)  # which older versions did not write
+        name = content.get("name")
         report = CorpusReport(**content["report"])
         if "shards" in content:
-            manifest = _Manifest(report, [str(name) for name in content["shards"]])
+            manifest = _Manifest(report, name, [str(shard) for shard in content["shards"]])
         else:
             manifest = _Manifest(
                 report,
+                name,
                 (),
                 np.dtype(content["dtype"]),
                 content["offsets_checksum"],
@@ -302,10 +326,6 @@ def _read_manifest(folder: Path) -> _Manifest:
     if version != FORMAT_VERSION:
         raise ValueError(
             f"{path} has format {version}, but this version reads format {FORMAT_VERSION}"
-        )
-    if made_as != folder.name:
-        raise ValueError(
-            f"{path} belongs to {made_as}: the folder is that of another text or tokenizer"
         )
     # A name leads nowhere but to a folder beside this one.
     are_names = all(map(_SHARD_NAME.fullmatch, manifest.shards)) and folder.name not in (

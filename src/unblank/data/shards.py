@@ -28,7 +28,13 @@ from unblank.data.bulk_encoding import encode_documents
 from unblank.data.file_parts import FilePart, file_parts
 from unblank.data.files import find_files
 from unblank.data.formats import FORMATS, compression_of, format_of
-from unblank.data.prepared import CHECKED_BYTES, FORMAT_VERSION, CorpusReport, PreparedCorpus
+from unblank.data.prepared import (
+    CHECKED_BYTES,
+    FORMAT_VERSION,
+    CorpusReport,
+    PreparedCorpus,
+    require_name,
+)
 from unblank.data.shared_progress import ALONE, Processes, shared_bar
 from unblank.data.sources import TextFiles, TextUnit
 from unblank.data.text_file_cache import TextFileCache
@@ -259,13 +265,15 @@ class CorpusCache:
         if not folder.exists():
             return None
         try:
-            return PreparedCorpus(folder, verify=self._verify)
+            corpus = PreparedCorpus(folder, verify=self._verify)
+            require_name(folder, corpus.name)
         except ValueError as error:
             if self._show_progress:
                 said = f"{error}\nPreparing this corpus again."
                 TextConsole(stderr=True).print(said, style="yellow")
             remove_folder(folder)
             return None
+        return corpus
 
     def _build_all(self, shards: Sequence[_Shard], core: "Tokenizer") -> None:
         """Make shards, each process its share of the bytes."""

@@ -20,7 +20,7 @@ __all__ = ["fill_surest_first"]
 
 
 @dataclass(slots=True, eq=False)
-class _Filled:
+class _SurestFilling:
     """How a text is filled.
 
     Attributes:
@@ -52,17 +52,16 @@ class _Filled:
 def fill_surest_first(
     setup: DecoderSetup, prompts: Sequence[Prompt], most_rows: int
 ) -> list[tuple[tuple[int, ...], Filling]]:
-    """Return how each prompt is filled greedily, the surest blank first.
+    """Return for each prompt the order of its blanks, the surest first, and what fills them in it.
+
+    Every blank is filled greedily.
 
     Args:
         setup: of one greedy answer.
         prompts: a batch, each with its blanks from left to right.
         most_rows: blanks that are filled side by side.
-
-    Returns:
-        For each prompt the numbers of its blanks, the surest first, and their fills in this order.
     """
-    found = [_Filled(prompt) for prompt in prompts]
+    found = [_SurestFilling(prompt) for prompt in prompts]
     rows = setup.new_rows(setup.model)
     rows.feed_texts(prompts, setup.options.context)
     live = found
@@ -87,7 +86,7 @@ def fill_surest_first(
 def _tried(
     setup: DecoderSetup,
     texts: Rows,
-    live: Sequence[_Filled],
+    live: Sequence[_SurestFilling],
     trials: Sequence[tuple[int, int]],
 ) -> list[Piece]:
     """Return what fills some blanks, (row of the text, number of the blank), each by itself."""
@@ -99,7 +98,7 @@ def _tried(
     return [job.fillings[0].pieces[0] for job in jobs]
 
 
-def _bridge(setup: DecoderSetup, one: _Filled) -> Chunk:
+def _bridge(setup: DecoderSetup, one: _SurestFilling) -> Chunk:
     """Return the columns that the last fill of a text adds to what later blanks see."""
     piece, position = one.filling.pieces[-1], one.prompt.blanks[one.order[-1]]
     is_whole = piece.is_finished or setup.feeds_cut_token

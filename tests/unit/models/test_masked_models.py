@@ -90,6 +90,7 @@ def test_no_end_follows_an_open_blank_and_none_is_added_twice():
     assert_close(masked(by_hand).logits[:, 1:], masked(open_end).logits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_labelled", [False, True])
 def test_masked_models_compile_as_one_graph(model, is_labelled):
     labels = {"labels": torch.tensor([[-100, 20, -100, 21, -100]])} if is_labelled else {}

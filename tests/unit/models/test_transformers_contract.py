@@ -386,6 +386,7 @@ def test_training_compiles_as_one_graph(writer):
     assert_close(compiled(IDS, labels=labels).loss, writer(IDS, labels=labels).loss)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ElectraInfillForPreTraining", "GanLMForPreTraining"])
 @pytest.mark.parametrize("is_drawn", [False, True])
 def test_pretraining_compiles_as_one_graph(name, is_drawn):

@@ -1,5 +1,6 @@
 """Opens the training on pairs: files read, encoded and dealt to batches."""
 
+import warnings
 from collections.abc import Callable, Collection, Sequence
 from typing import get_args
 
@@ -83,7 +84,10 @@ def open_pairs(
     world = context.world
     family = family_of_run(model, context.checkpoint)
     require_writing(family, "seq2seq")
-    refuse_unused(given, unused_of_family(family) | unused_of_entries(data))
+    refuse_unused(given, unused_of_family(family))
+    for name, why in unused_of_entries(data).items():
+        if name in given and world.is_main:
+            warnings.warn(f"{name} is ignored: {why}", stacklevel=2)
     metric = metric_of(train, world, "seq2seq", get_args(MetricName), "loss")
     entries = read_training_entries(data)
     held_out = read_entries(data, data.validation, data.validation_languages)

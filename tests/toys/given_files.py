@@ -1,4 +1,4 @@
-"""Data in memory, written to files at once."""
+"""Data of a call as files, at once."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ from unblank.in_memory import GivenData
 
 
 def as_files(value: Any, folder: Path, name: str) -> Any:
-    """Return the value of a setting with the paths of written files in place of data."""
+    """Return the value of a setting, with the paths of written files in place of data."""
     data = GivenData(folder)
     named = data.named(value, name)
     data.write()
