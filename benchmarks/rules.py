@@ -53,7 +53,7 @@ def report(kind: str, tokenizer: PreTrainedTokenizerFast) -> None:
     ids = [i for i in range(len(tokenizer)) if i not in tokenizer.all_special_ids]
     maker = ConstraintMaker(
         tokenizer, token_ids=ids, end_ids=[special.eop, special.eos],
-        vocab_size=len(tokenizer), stands_alone=False,
+        vocab_size=len(tokenizer), is_standalone=False,
     )  # fmt: skip
     start = time.process_time()
     maker.make(read_rules("choices=a"), limit=64)

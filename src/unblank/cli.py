@@ -89,8 +89,8 @@ COMMANDS: dict[str, Command] = {
 }
 
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-"""Errors of writing; those on files of ours say which (`unblank.disk_errors`)."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of writing alone; those on files of ours say which (`unblank.disk_errors`)."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -143,11 +143,15 @@ def _dispatch(name: str, *words: str) -> None:
             raise
         _let_rank_0_report_first()
         # Of several processes that fail together, one says why.
-        said = str(error)
-        if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
-            said = f"the output cannot be written: {error.strerror}"
-        message = _with_names_in_one_line(said, words)
+        message = _with_names_in_one_line(_said_by(error), words)
         _fail(f"unblank {name}: {message}" if message else "")
+
+
+def _said_by(error: Exception) -> str:
+    """Return an error's message; of one of the system that names no file, what it was about."""
+    if type(error) is OSError and error.errno in _FULL and error.filename is None:
+        return f"the output cannot be written: {error.strerror}"
+    return str(error)
 
 
 def _with_names_in_one_line(message: str, words: Sequence[str]) -> str:

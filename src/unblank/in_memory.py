@@ -66,22 +66,29 @@ class GivenData:
     def written(self) -> Iterator[None]:
         """Have the files for a block; what was new goes again if the block refuses the call.
 
-        What an interrupt or a fault ends may go on, and stays.
+        What an interrupt or a fault ends may go on, and stays; so does what a run reads that has
+        written something beside it, such as a checkpoint before the disk was full.
 
         Raises:
             OSError: they cannot be written.
         """
         folders = [place for place in (self.folder, *self.folder.parents) if not place.exists()]
+        others = self._others()
         written = self.write()
         try:
             yield
         except (ValueError, TypeError, OSError, ImportError):
-            for path in written:
+            for path in written if self._others() == others else ():
                 path.unlink(missing_ok=True)
             for place in folders:
                 with suppress(OSError):  # one that is no longer empty stays, with those above it
                     place.rmdir()
             raise
+
+    def _others(self) -> set[Path]:
+        """Return what is beside the folder, and in the folders there."""
+        found = {path for pattern in ("*", "*/*") for path in self.folder.parent.glob(pattern)}
+        return {path for path in found if self.folder not in (path, path.parent)}
 
     def _file_of(self, table: Any, name: str) -> str:
         lines = [_line(row, number, name) for number, row in enumerate(_rows(table, name), 1)]

@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from counts import hard_count
 from written_indexes import index_of
 
 from unblank.atomic_folders import new_folder, put_into_folder
+from unblank.cli import main
 from unblank.data.shards import prepare_corpus
 from unblank.disk_errors import writes_to
 from unblank.engine.checkpoint import CheckpointError, list_checkpoints, write_checkpoint
@@ -228,6 +230,26 @@ def test_a_full_output_is_called_so(words):
     assert done.returncode == 2
     assert "the output cannot be written: No space left" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "is_named", "said"),
+    [
+        (errno.ENOSPC, True, "cannot write checkpoint: "),
+        (errno.ENOSPC, False, "the output cannot be written: "),
+        (errno.EIO, True, "cannot write checkpoint: "),
+        (errno.EIO, False, "[Errno 5] "),  # of what is read, perhaps
+    ],
+)
+def test_what_is_full_is_the_file_that_is_named(number, is_named, said, monkeypatch, capsys):
+    def run(settings):
+        with writes_to(Path("checkpoint")) if is_named else nullcontext():
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("unblank.commands.recipes.run", run)
+    with pytest.raises(SystemExit):
+        main(["recipes"])
+    assert capsys.readouterr().err.startswith(f"unblank recipes: {said}")
 
 
 PRINTS = """

@@ -1,5 +1,6 @@
 """Data in memory: written when all else is right, and gone again if the call is refused."""
 
+import errno
 import json
 import math
 from pathlib import Path
@@ -11,6 +12,7 @@ from given_files import as_files
 from tiny_models import tiny_unblank
 
 import unblank
+from unblank.in_memory import GivenData
 
 ROWS = [{"text": "the old grey cat sat on a warm mat. " * 9}]
 
@@ -77,6 +79,29 @@ def test_a_refused_training_leaves_nothing_behind(settings, tmp_path):
     with pytest.raises((ValueError, FileNotFoundError, TypeError)):
         unblank.pretrain(train={"output_dir": tmp_path / "a" / "b"}, **settings)
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("place", ["checkpoints/step-2", "run.yaml"])
+@pytest.mark.parametrize("is_known", [False, True])
+def test_data_stays_beside_a_run_that_may_go_on(place, is_known, tmp_path):
+    """Such as one that ended as the disk was full, whose checkpoint is read with its data."""
+    data = GivenData(tmp_path / "run" / "data")
+    path = Path(data.named(ROWS, "train"))
+    (tmp_path / ("run/checkpoints/step-1" if is_known else "other")).mkdir(parents=True)
+
+    def run():
+        written = tmp_path / "run" / place
+        written.parent.mkdir(exist_ok=True)
+        written.touch()
+        raise OSError(errno.ENOSPC, "full")
+
+    with pytest.raises(OSError, match="full"), data.written():
+        run()
+    assert path.is_file()
+    path.unlink()
+    with pytest.raises(ValueError, match="refused"), data.written():
+        raise ValueError("refused")
+    assert not path.exists()
 
 
 def test_what_a_frame_lacks_is_null(tmp_path):

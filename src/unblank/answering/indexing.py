@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from unblank.answering.together import RecordWindow, SharedAnswers
+from unblank.atomic_folders import absent_folders, used_folder
 from unblank.data.sources import TextFiles
 from unblank.engine.replicas import join_replicas
 from unblank.retrieval.index import (
@@ -59,28 +60,30 @@ def index_texts(
         "divided_into": WORDS,
     }
     with join_replicas() as world:
-        shared = SharedAnswers(world, output, task, batch_size=1, overwrite=overwrite)
+        absent = world.gather(absent_folders(output.parent))[0]
+        with used_folder(output.parent, absent):
+            shared = SharedAnswers(world, output, task, batch_size=1, overwrite=overwrite)
 
-        def cut(groups: Sequence[_Group]) -> list[list[Any]]:
-            return [
-                [[place, *_plain(cut_document(text, passage_words))] for place, text in group]
-                for group in groups
-            ]
+            def cut(groups: Sequence[_Group]) -> list[list[Any]]:
+                return [
+                    [[place, *_plain(cut_document(text, passage_words))] for place, text in group]
+                    for group in groups
+                ]
 
-        shared.answer(
-            _windows(texts), _num_characters, cut, doing="index", what="groups of documents"
-        )
-        report = None
-        try:
-            if world.is_main:
-                report = write_index(
-                    _documents(shared), output, passage_words=passage_words, replace=overwrite
-                )
-        except ValueError:  # no index can be made of these texts, today or tomorrow
+            shared.answer(
+                _windows(texts), _num_characters, cut, doing="index", what="groups of documents"
+            )
+            report = None
+            try:
+                if world.is_main:
+                    report = write_index(
+                        _documents(shared), output, passage_words=passage_words, replace=overwrite
+                    )
+            except ValueError:  # no index can be made of these texts, today or tomorrow
+                shared.discard()
+                raise
             shared.discard()
-            raise
-        shared.discard()
-        return report
+            return report
 
 
 def _windows(texts: TextFiles) -> Iterator[RecordWindow[_Group]]:

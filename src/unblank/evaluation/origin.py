@@ -51,8 +51,8 @@ def _record(folder: Path) -> dict[str, Any]:
 
 def _record_before(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return the record of the model that one was made of; empty if that is not known."""
-    if "provenance" in (source := _held(record, "source") or {}):  # of a trimmed one
-        return source["provenance"] or {}
+    if isinstance(before := _held(record, "source", "provenance"), Mapping):  # of a trimmed one
+        return dict(before)
     place = ("base_model", "folder") if _is_by(record, "merge") else ("settings", "model")
     folder = _held(record, *place)
     if isinstance(folder, Mapping):

@@ -135,11 +135,10 @@ def _add_errors(api: FastAPI) -> None:
         first = _telling(error.errors())
         if first["type"] == "json_invalid":
             return JsonResponse(error_body(_NO_JSON, "invalid_request_error"), 400)
-        where = ".".join(str(part) for part in first["loc"][1:] if _is_of_user(part))[:100]
+        where = ".".join(map(str, _place_in_request(first, error.body)))[:100]
         message = f"{where}: {first['msg']}" if where else str(first["msg"])
-        if first["loc"] == ("body",) and "application/json" not in request.headers.get(
-            "content-type", ""
-        ):
+        content_type = request.headers.get("content-type", "").lower()
+        if first["loc"] == ("body",) and "json" not in content_type:
             message = "the body must be JSON, with the header Content-Type: application/json"
         return JsonResponse(error_body(message, "invalid_request_error", where or None), 422)
 
@@ -167,6 +166,18 @@ def _telling(errors: Sequence[Any]) -> Any:
     return max(of_first, key=lambda one: len(one["loc"]))
 
 
-def _is_of_user(part: str | int) -> bool:
-    """Whether a part of a place is a field or a number, and not pydantic's name of a form."""
-    return isinstance(part, int) or (part.isidentifier() and part not in ("str", "int", "float"))
+def _place_in_request(error: Any, body: Any) -> list[str | int]:
+    """Return the fields and numbers that lead to an error, without pydantic's names of forms."""
+    parts: list[str | int] = list(error["loc"][1:])
+    if error["loc"][0] != "body":
+        return parts
+    place: list[str | int] = []
+    value = body
+    for part in parts:
+        is_field = isinstance(value, dict) and part in value
+        if is_field or (isinstance(value, list) and isinstance(part, int)):
+            place.append(part)
+            value = value[part]
+    if error["type"] == "missing":  # the last one is what the request lacks
+        place += parts[-1:]
+    return place

@@ -221,11 +221,16 @@ def test_what_cannot_be_done_is_said(client, path, body, status, said):
         ({"prompt": "a", "stop": [""]}, "at least 1 character", "stop.0"),
         ({"prompt": "a", "stop": 5}, "valid string", "stop"),
         ({"prompt": ["a", 5]}, "valid string", "prompt.1"),
+        ({"prompt": "a", "not-a-field": 5}, "not permitted", "not-a-field"),
+        ({"text": "a [MASK]", "rules": [{"words": "two"}]}, "valid integer", "rules.0.words"),
+        ({"text": "a [MASK]", "rules": [{"choices": ["a", 5]}]}, "string", "rules.0.choices.1"),
+        ({}, "required", "text"),
     ],
 )
 def test_a_refusal_names_the_place_in_the_words_of_the_request(client, body, said, param):
     """A field of several forms is told in the form that fits furthest, without its type's name."""
-    response = client.post("/v1/completions", json=body)
+    path = "/v1/completions" if "prompt" in body else "/v1/fill"
+    response = client.post(path, json=body)
     error = response.json()["error"]
     assert response.status_code == 422
     assert error["param"] == param
@@ -240,6 +245,12 @@ def test_a_body_that_is_no_json_is_called_so(client, content):
     )
     assert response.status_code == 400
     assert response.json()["error"]["message"] == "the body is not valid JSON"
+
+
+def test_a_header_of_json_is_known_in_any_case(client):
+    response = client.post("/v1/fill", content=b"[1]", headers={"content-type": "Application/JSON"})
+    assert response.status_code == 422
+    assert "Content-Type" not in response.json()["error"]["message"]
 
 
 def test_json_without_its_header_is_told_which_header_it_needs(client):

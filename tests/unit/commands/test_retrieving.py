@@ -87,7 +87,7 @@ def test_an_index_goes_on_after_a_kill(index_folder, tmp_path, monkeypatch, caps
 def test_texts_without_a_word_leave_nothing_behind(tmp_path):
     (tmp_path / "texts.txt").write_text("!?", encoding="utf-8")
     with pytest.raises(ValueError, match="no passage"):
-        index.run(index.parse([str(tmp_path / "texts.txt"), "--output", str(tmp_path / "index")]))
+        index.run(index.parse([str(tmp_path / "texts.txt"), "--output", str(tmp_path / "a" / "b")]))
     assert [path.name for path in tmp_path.iterdir()] == ["texts.txt"]
 
 

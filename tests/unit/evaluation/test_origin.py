@@ -52,3 +52,11 @@ def test_a_circle_and_a_folder_that_is_gone_are_unknown(tmp_path):
     assert pretraining_settings(written(circle, record), "objective") == {}
     record["settings"]["model"]["init_from"] = str(tmp_path / "gone")
     assert pretraining_settings(written(tmp_path / "lost", record), "objective") == {}
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["a folder named provenance", ["provenance"], {"provenance": "x"}, {"provenance": [1]}],
+)
+def test_a_record_of_another_shape_says_nothing(source, tmp_path):
+    assert pretraining_settings(written(tmp_path / "odd", {"source": source}), "objective") == {}
