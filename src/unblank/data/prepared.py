@@ -104,10 +104,11 @@ class PreparedCorpus:
         """Name of the folder that it was made in; None of older versions."""
         self.report = manifest.report
         self.num_tokens = self.report.num_tokens
-        folders = [self.folder.with_name(name) for name in manifest.shards] or [self.folder]
+        beside = self.folder.absolute()  # "." has no name
+        folders = [beside.with_name(name) for name in manifest.shards] or [self.folder]
         self._shards = [_Shard(one, is_checked=is_checked, verify=verify) for one in folders]
         for name, shard in zip(manifest.shards, self._shards, strict=False):
-            require_name(self.folder.with_name(name), shard.name)
+            require_name(beside.with_name(name), shard.name)
         self._ends = list(accumulate(shard.num_documents for shard in self._shards))
         num_tokens = sum(shard.num_tokens for shard in self._shards)
         if (self._ends[-1], num_tokens) != (self.report.num_kept, self.num_tokens):

@@ -34,8 +34,8 @@ _UNSPACED = regex.compile(
 )
 """The end of a token in a script without spaces between words, where a space ends a sentence; not a
 tsheg, which divides Tibetan syllables."""
-_WORD = regex.compile(r"\s+([\p{L}\p{N}]|\Z)")
-"""A space, and the beginning of a word if it is in the same token."""
+_WORD = regex.compile(r"\s+([\p{L}\p{N}\ufffd]|\Z)")
+"""A space, and the beginning of a word if it is in the same token, if only a part of a letter."""
 
 _ENDS, _IS_UNSPACED, _BEGINS_WORD = 1, 2, 4
 """The marks of an id, as bits."""

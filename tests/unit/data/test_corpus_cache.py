@@ -287,6 +287,27 @@ def test_the_shards_of_another_tokenizer_are_prepared_again(folder, tokenizer, t
     assert theirs.folder.name in "".join(capsys.readouterr().err.split())
 
 
+def test_a_corpus_is_known_by_a_link_and_as_the_folder_at_hand(
+    folder, tokenizer, tmp_path, monkeypatch
+):
+    corpus = prepare(folder, tokenizer, tmp_path / "shards")
+    (tmp_path / "link").symlink_to(corpus.folder)
+    monkeypatch.chdir(corpus.folder)
+    for path in (Path(), tmp_path / "link"):
+        opened = PreparedCorpus(path, verify=True)
+        assert opened.tokens(0).tolist() == corpus.tokens(0).tolist()
+
+
+def test_a_corpus_of_several_shards_is_opened_as_the_folder_at_hand(
+    folder, tokenizer, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(shards, "_SHARD_BYTES", 10)
+    corpus = prepare(folder, tokenizer, tmp_path / "shards")
+    assert len(list((tmp_path / "shards").glob("*/manifest.json"))) > 2
+    monkeypatch.chdir(corpus.folder)
+    assert len(PreparedCorpus(Path(), verify=True)) == len(corpus)
+
+
 def test_an_unchanged_corpus_is_found_without_reading_its_text(
     folder: Path, tokenizer, tmp_path, monkeypatch
 ):

@@ -90,6 +90,12 @@ def test_no_end_follows_an_open_blank_and_none_is_added_twice():
     assert_close(masked(by_hand).logits[:, 1:], masked(open_end).logits)
 
 
+@pytest.mark.parametrize("name", ["position_ids", "use_cache", "segment_ids"])
+def test_what_the_model_lays_out_itself_is_no_argument(model, name):
+    with pytest.raises(TypeError, match=rf"^forward\(\) has no argument {name}"):
+        model(TEXT, **{name: TEXT})
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("is_labelled", [False, True])
 def test_masked_models_compile_as_one_graph(model, is_labelled):

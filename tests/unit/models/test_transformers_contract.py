@@ -413,3 +413,26 @@ def test_pretraining_compiles_as_one_graph(name, is_drawn):
         assert_close(compiled.losses, expected.losses)
         assert_close(compiled.rates, expected.rates)
     compiled.loss.backward()
+
+
+@pytest.mark.slow
+def test_a_discriminator_that_reads_sentences_compiles_in_several_graphs():
+    model = seq2seq("GanLMForPreTraining", sentinel_token_ids=[8, 9]).train()
+    source, labels = torch.tensor([[10, 8, 11, 9, 12]]), torch.tensor([[8, 20, 21, 9, 22]])
+    given = {"labels": labels, "discriminator_reads": "sentence"}
+    given |= {name: torch.full_like(labels, 33) for name in ("sampled_ids", "resampled_ids")}
+    torch._dynamo.reset()
+    compiled = torch.compile(model, backend="eager")(source, **given)
+    expected = model(source, **given)
+    assert_close(compiled.loss, expected.loss)
+    assert_close(compiled.rates, expected.rates)
+
+
+def test_a_glm_has_no_next_tokens_of_plain_texts():
+    """What is not refused is taken as the chances of next tokens, as by lm-eval's `hf`."""
+    model = glm("GlmInfillForCausalLM")
+    plain = IDS.masked_fill(IDS == 6, 18)
+    with pytest.raises(ValueError, match=r"row 1 .*startofpiece.*score"):
+        model(torch.stack([IDS[0], plain[1]]))
+    hidden_BTD = model.model(plain).last_hidden_state
+    assert_close(model.text_outputs(plain), {"logits": model.lm_head(hidden_BTD)})

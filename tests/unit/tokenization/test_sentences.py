@@ -95,6 +95,17 @@ def test_sentences_of_every_script_end(script, kind):
         assert norm == wanted
 
 
+def test_a_space_and_a_part_of_a_letter_begin_a_word():
+    """Bytes are merged with the space before them, when letters that begin words are many."""
+    letters = [chr(code) for code in range(0xE01, 0xE2F)]
+    text = " ".join(f"{one}\u0e01\u0e32" for one in letters)
+    tokenizer = train_tokenizer([text] * 40, kind="bpe", vocab_size=290, show_progress=False)
+    ids = np.array(tokenizer.encode(text, add_special_tokens=False))
+    assert any(tokenizer.decode([one]) == " \ufffd" for one in ids)
+    # The first word ends in a part of a letter, which says nothing.
+    assert sentence_breaks(ids, sentence_end_flags(tokenizer)).sum() == len(letters) - 1
+
+
 def test_an_english_space_ends_nothing():
     tokenizer = train_tokenizer(TEXTS, kind="bpe", vocab_size=500, show_progress=False)
     ids = np.array(tokenizer.encode("One Two. Three a b", add_special_tokens=False))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import MaskedLMOutput
 from transformers.utils.generic import can_return_tuple
 
-from unblank.models.arguments import given_tokens
+from unblank.models.arguments import check_rest, given_tokens
 from unblank.models.electra.configuration import ElectraInfillConfig
 from unblank.models.glm.masked import special_ids_in
 from unblank.models.glm.modeling import GlmInfillModel, GlmInfillPreTrainedModel
@@ -90,6 +90,7 @@ class ElectraInfillForMaskedLM(GlmInfillPreTrainedModel):
             TypeError: an argument that the model does not have.
             ValueError: both or neither of ids and embeddings, or a text that is too long.
         """
+        check_rest(kwargs)
         given = given_tokens(input_ids, inputs_embeds)
         embed = self.get_input_embeddings()
         token_ids = given if inputs_embeds is None else special_ids_in(given, embed, self.config)

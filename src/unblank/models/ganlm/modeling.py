@@ -304,7 +304,10 @@ class GanLMForPreTraining(GanLMForConditionalGeneration, GenerationMixin):
                 sampled_BT, is_content_V, config.decoder_start_token_id, filler,
             )  # fmt: skip
             judged_BFD = self.judge(input_ids, is_real, source_BSD, source_mask)
-            judged_ND = judged_BFD[is_content.nonzero()[:, 0], column_BT[is_content]]
+            # Elsewhere the column is F, which there is not, and what is taken does not count.
+            column_BT = column_BT.clamp(max=judged_BFD.shape[1] - 1)
+            place_BTD = column_BT[:, :, None].expand(-1, -1, judged_BFD.shape[2])
+            judged_ND = at_chosen(judged_BFD.gather(1, place_BTD), is_content)
         logits_N2 = self.discriminator(judged_ND)
         is_original_N = at_chosen(sampled_BT == labels_BT, is_content)
         judged_original_N = logits_N2[:, 1] >= logits_N2[:, 0]

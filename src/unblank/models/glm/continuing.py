@@ -15,6 +15,7 @@ from transformers.cache_utils import Cache
 from transformers.generation import StoppingCriteria, StoppingCriteriaList
 from transformers.utils.generic import can_return_tuple
 
+from unblank.models.caches import count_cached
 from unblank.models.glm.generation import BlankGenerationMixin
 from unblank.models.glm.layout import span_start_id
 from unblank.models.glm.modeling import GlmInfillForConditionalGeneration, GlmInfillOutput
@@ -27,6 +28,10 @@ class GlmInfillForCausalLM(GlmInfillForConditionalGeneration, BlankGenerationMix
     """A GLM that writes on where a prompt ends."""
 
     # transformers looks for the mixin among the bases of a class, not among theirs.
+
+    def text_outputs(self, token_ids: Tensor) -> dict[str, Tensor]:
+        """Return the logits of plain texts, read from both sides."""
+        return {"logits": self.lm_head(self.model(token_ids).last_hidden_state)}
 
     @can_return_tuple
     def forward(
@@ -55,7 +60,7 @@ class GlmInfillForCausalLM(GlmInfillForConditionalGeneration, BlankGenerationMix
             **kwargs: of `GlmInfillForConditionalGeneration.forward`.
 
         Raises:
-            ValueError: labels.
+            ValueError: labels, or a plain text, of which a GLM has no next tokens.
         """
         if labels is not None:
             raise ValueError(
@@ -63,6 +68,8 @@ class GlmInfillForCausalLM(GlmInfillForConditionalGeneration, BlankGenerationMix
                 "from both sides: train with `unblank pretrain` or `unblank finetune`, or give a "
                 "GlmInfillForConditionalGeneration labels that are aligned with its blanks' tokens"
             )
+        if input_ids is not None and position_ids is None and not count_cached(past_key_values):
+            _check_open_spans(input_ids, self.config)
         output: GlmInfillOutput = super().forward(
             input_ids, attention_mask=attention_mask, position_ids=position_ids,
             past_key_values=past_key_values, inputs_embeds=inputs_embeds, use_cache=use_cache,
@@ -130,6 +137,21 @@ class _NoMorePositions(StoppingCriteria):
     def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
         is_full = input_ids.shape[1] >= self._num_columns
         return torch.full((len(input_ids),), is_full, device=input_ids.device)
+
+
+def _check_open_spans(input_ids_BT: Tensor, config: Any) -> None:
+    """Refuse texts without an open span: programs take their logits for those of next tokens."""
+    if torch.compiler.is_compiling() or input_ids_BT.is_meta:
+        return
+    is_open_B = (input_ids_BT == span_start_id(config)).any(dim=1)
+    if input_ids_BT.numel() and not bool(is_open_B.all()):
+        row = int((~is_open_B).long().argmax())
+        raise ValueError(
+            f"row {row} of input_ids has no <|startofpiece|>, behind which a GLM writes: it reads "
+            "a plain text from both sides, and has no chances of its next tokens. Continue texts "
+            "with generate, and score them with unblank.load(folder).score (--model unblank in "
+            "lm-eval)"
+        )
 
 
 def _check_one_blank(is_blank_BT: Tensor) -> None:
