@@ -149,8 +149,8 @@ def _check_open_spans(input_ids_BT: Tensor, config: Any) -> None:
         raise ValueError(
             f"row {row} of input_ids has no <|startofpiece|>, behind which a GLM writes: it reads "
             "a plain text from both sides, and has no chances of its next tokens. Continue texts "
-            "with generate, and score them with unblank.load(folder).score (--model unblank in "
-            "lm-eval)"
+            "with generate, and score them with unblank.load(folder).score, or in lm-eval with its "
+            "model `unblank`"
         )
 
 
