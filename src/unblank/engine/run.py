@@ -23,9 +23,7 @@ from unblank.engine.finish import finish_run
 from unblank.engine.first_steps import NoHooks
 from unblank.engine.folder_lock import lock_folder
 from unblank.engine.header import header_facts
-from unblank.engine.logging import (
-    Display,
-)
+from unblank.engine.logging import Display
 from unblank.engine.memory_plan import ProcessLayout
 from unblank.engine.minutes import fit_steps, with_recorded_steps, with_steps
 from unblank.engine.optimizers import layer_matrices

@@ -59,7 +59,7 @@ _ONLY_CLASSIFIERS = ("cloze.pooled", "cloze.branch")
 
 
 _ONLY_TRAINING = (
-    *("optim", "grid", "lora", "prompt", "data.share", "data.alpha", "data.monolingual"),
+    *("optim", "grid", "data.share", "data.alpha", "data.monolingual"),
     *("train.max_steps", "train.minutes", "train.epochs", "train.save_every", "train.save_minutes"),
     *("train.keep_checkpoints", "train.validate_every", "train.patience", "train.ema_decay"),
     *("train.average_last", "train.final", "train.max_nonfinite_steps", "train.log_every"),
