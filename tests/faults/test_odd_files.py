@@ -87,6 +87,15 @@ def test_a_folder_is_walked_by_one_rule_and_what_is_passed_over_is_counted(tmp_p
     assert texts_of(f"{corpus}/wiki_*") == ["one two"]
 
 
+def test_a_link_to_nowhere_is_counted_and_named(tmp_path):
+    written(tmp_path / "a.txt", "a")
+    (tmp_path / "b.txt").symlink_to("gone.txt")
+    with pytest.warns(UserWarning, match=r"passed over 1: broken links 1 .*b\.txt"):
+        assert find_files(f"{tmp_path}/*.txt") == (tmp_path / "a.txt",)
+    with pytest.raises(FileNotFoundError, match=r"b\.txt.*gone\.txt"):
+        find_files(tmp_path / "b.txt")
+
+
 def test_a_linked_folder_is_followed(tmp_path):
     written(tmp_path / "elsewhere" / "a.txt", "a")
     (tmp_path / "corpus").mkdir()
