@@ -59,6 +59,7 @@ _FOR_TRAINING = (
 )
 """Files of a checkpoint that are not read when its model is used."""
 
+_COMPUTED_IN = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -278,7 +279,7 @@ def torch_dtype(dtype: str | torch.dtype | None) -> torch.dtype | str:
     """Return a data type by its name; None is the one that weights were saved in."""
     if dtype is None:
         return "auto"
-    if isinstance(dtype, torch.dtype) and dtype.is_floating_point:
+    if isinstance(dtype, torch.dtype) and dtype in _COMPUTED_IN:
         return dtype
     if not isinstance(dtype, str) or dtype not in _DTYPES:
         raise ValueError(f"dtype is {dtype!r}: choose one of {', '.join(_DTYPES)}")
@@ -294,7 +295,9 @@ def torch_device(device: str) -> torch.device:
         return torch.device("cuda" if has_gpu else "cpu")
     try:
         chosen = torch.device(device)
-    except (RuntimeError, TypeError) as error:
+        if chosen.type not in ("cpu", "cuda"):
+            torch.zeros(1, device=chosen).item()  # it is there, and holds values
+    except (RuntimeError, TypeError, ImportError) as error:
         raise ValueError(f"device is {device!r}: use auto, cpu or cuda") from error
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         raise ValueError(
