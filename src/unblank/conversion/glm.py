@@ -120,9 +120,10 @@ def _keeps_head(source: Source, keys: dict[str, Any]) -> bool:
 
 
 def _our_name(key: str, keeps_head: bool) -> str | None:
-    return translated(key, _KEY_PATTERNS) or (
-        translated(key, _HEAD_PATTERNS) if keeps_head else None
-    )
+    name = translated(key, _KEY_PATTERNS)
+    if name is None and keeps_head:
+        name = translated(key, _HEAD_PATTERNS)
+    return name
 
 
 def _drop_reason(key: str) -> str | None:

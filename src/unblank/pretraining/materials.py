@@ -8,7 +8,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerFast
 
 from unblank.data.drawn_texts import beginnings
-from unblank.data.mixing import TemperatureSchedule
+from unblank.data.mixing import temperature_schedule
 from unblank.data.pairs import PairCorpus
 from unblank.data.prepared import PreparedCorpus
 from unblank.data.sampling import Sampler, SamplingSettings
@@ -144,7 +144,9 @@ def gather_materials(
         seed=seed,
         weights=data.weights,
         alpha=data.alpha,
-        temperature=_temperature(data),
+        temperature=temperature_schedule(
+            data.temperature_start, data.temperature_end, data.temperature_epochs
+        ),
     )
     sampler = _sampler(family, opened, corpora, data.languages, sections, sampling)
     length = data.row_length or data.max_length
@@ -206,13 +208,6 @@ def _short_names(entries: Sequence[str]) -> list[str]:
 
 def _content(corpus: _Corpus) -> str:
     return corpus.content if isinstance(corpus, PairCorpus) else corpus.folder.name
-
-
-def _temperature(data: PretrainDataSettings) -> TemperatureSchedule | None:
-    start, end, epochs = data.temperature_start, data.temperature_end, data.temperature_epochs
-    if start is None or end is None or epochs is None:
-        return None
-    return TemperatureSchedule(start=start, end=end, epochs=epochs)
 
 
 def _held_out_tags(data: PretrainDataSettings, hold_out: Sequence[int]) -> tuple[str, ...] | None:
