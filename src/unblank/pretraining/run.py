@@ -9,7 +9,7 @@ from typing import Any
 
 from unblank.atomic_folders import used_folder
 from unblank.data.settings import MIXTURE
-from unblank.data.shards import SHARDS_NAME
+from unblank.data.shards import SHARDS_NAME, CorpusCache
 from unblank.engine.dry_run import DryRun, thrown_away
 from unblank.engine.parallel import join_world
 from unblank.engine.run import run
@@ -65,17 +65,20 @@ def run_pretrain(
         join_world(settings.train.device, settings.train.lost_after) as world,
         ExitStack() as stack,
     ):
-        settings = keep_standard_input(settings, world)
         data, train = settings.data, settings.train
+        folder = cache_folder(data.cache_dir, train.output_dir)
+        data = replace(data, train=keep_standard_input(data.train, folder, world))
+        settings = replace(settings, data=data)
         if world.is_main:
-            stack.enter_context(used_folder(cache_folder(data.cache_dir, train.output_dir)))
-        hold_out = find_hold_out(data, train.output_dir, world)
-        _require_held_out(settings.train, is_there=data.has_held_out_files or any(hold_out))
+            stack.enter_context(used_folder(folder))
+        cache = CorpusCache(folder, processes=world, verify=data.verify)
+        hold_out = find_hold_out(data, cache, world)
+        _require_held_out(train, is_there=data.has_held_out_files or any(hold_out))
         run(
             RunSpec(
                 command="pretrain",
                 settings=settings,
-                open_training=partial(_open_training, settings, given, hold_out),
+                open_training=partial(_open_training, settings, given, cache, hold_out),
                 method=AllWeights(),
                 start=_describe_start(settings),
                 effective=_effective_pretrain_settings,
@@ -178,11 +181,13 @@ def _require_held_out(train: PretrainTrainSettings, *, is_there: bool) -> None:
 def _open_training(
     settings: PretrainSettings,
     given: Collection[str],
+    cache: CorpusCache,
     hold_out: Sequence[int],
     context: RunContext,
 ) -> Pretraining:
     return open_pretraining(
         context,
+        cache,
         model=settings.model,
         tokenizer=settings.tokenizer,
         data=settings.data,

@@ -7,6 +7,7 @@ from transformers import PreTrainedModel
 
 from unblank.data.language_sources import find_entry_files, parse_entry
 from unblank.data.loader import DataState, RowStream, StepBatches, validation_batches
+from unblank.data.shards import CorpusCache
 from unblank.engine.held_out import HeldOutLosses, held_out_losses
 from unblank.engine.memory_plan import ProcessLayout, count_sizes, plan_memory
 from unblank.engine.parallel import require_equal_shares
@@ -18,6 +19,7 @@ from unblank.families.family import Family
 from unblank.families.settings import FamilySections, ModelSettings, TokenizerSettings
 from unblank.families.table import family_of_run
 from unblank.models.neighbours import look_at_neighbours
+from unblank.objectives.seq2seq_settings import Seq2SeqSettings
 from unblank.plurals import counted
 from unblank.pretraining.fills import fill_function
 from unblank.pretraining.language_scores import (
@@ -29,6 +31,7 @@ from unblank.pretraining.language_scores import (
 )
 from unblank.pretraining.language_shares import LanguageShare, shares_table
 from unblank.pretraining.materials import Materials, gather_materials
+from unblank.pretraining.prepared_text import NamedCorpus
 from unblank.pretraining.settings import PretrainDataSettings, PretrainTrainSettings
 from unblank.settings.given import refuse_unused
 from unblank.starting.first_embeddings import start_from_cooccurrence
@@ -39,6 +42,7 @@ __all__ = ["Pretraining", "open_pretraining"]
 
 def open_pretraining(
     context: RunContext,
+    cache: CorpusCache,
     *,
     model: ModelSettings,
     tokenizer: TokenizerSettings,
@@ -52,6 +56,7 @@ def open_pretraining(
 
     Args:
         context: of the run.
+        cache: the folder of prepared text.
         model: the `model` section.
         tokenizer: the `tokenizer` section.
         data: the `data` section.
@@ -70,7 +75,8 @@ def open_pretraining(
     family = family_of_run(model, context.checkpoint)
     refuse_unused(given, family.unused_settings)
     family.check_sections(sections)
-    _require_tags_of_use(data, sections)
+    if data.languages:
+        _require_use_of_tags(sections.seq2seq)
     if context.checkpoint is None:
         require_possible_model(family, model)
     for entry in (*data.train, *data.validation):
@@ -84,6 +90,7 @@ def open_pretraining(
     materials = gather_materials(
         context,
         family,
+        cache,
         model=model,
         tokenizer=tokenizer,
         data=data,
@@ -105,14 +112,13 @@ def open_pretraining(
 
 
 def _held_out_scores(
-    losses: HeldOutLosses[HeldOutPart], names: Sequence[str], languages: Sequence[str]
+    losses: HeldOutLosses[HeldOutPart], sources: Sequence[NamedCorpus]
 ) -> dict[str, float]:
     """Return the loss and, where there are several, its parts: by loss, objective and source.
 
     Args:
         losses: what was measured.
-        names: of the sources.
-        languages: of the sources; those that have one are left to `language_bits`.
+        sources: of the text; those of a known language are left to `language_bits`.
     """
     scores = {"loss": losses.total()}
     each = losses.each()
@@ -122,10 +128,12 @@ def _held_out_scores(
     by_source: dict[str, list[HeldOutPart]] = {}
     for part in losses.sums:
         by_objective.setdefault(part.objective, []).append(part)
-        if not languages[part.source]:
-            by_source.setdefault(names[part.source], []).append(part)
+        source = sources[part.source]
+        if not source.language:
+            by_source.setdefault(source.name, []).append(part)
+    has_languages = any(source.language for source in sources)
     for kind in (by_objective, by_source):
-        if len(kind) > 1 or (kind is by_source and kind and any(languages)):
+        if len(kind) > 1 or (kind is by_source and kind and has_languages):
             scores |= {f"loss_on_{name}": losses.total(parts) for name, parts in kind.items()}
     return scores
 
@@ -179,7 +187,7 @@ class Pretraining:
             "step": _step_text(train, materials.length, context.world.size),
             "objective": _objective_text(family, sections, materials),
         }
-        if any(materials.languages):
+        if any(one.language for one in materials.training):
             context.display.show(
                 shares_table(_language_shares(materials, train), is_verbose=train.verbose)
             )
@@ -202,7 +210,8 @@ class Pretraining:
             checkpoint=self._checkpoint,
         )
         if train.first_embeddings == "cooccurrence" and self._checkpoint is None:
-            start_from_cooccurrence(model, materials.corpora, train.seed)
+            corpora = [one.corpus for one in materials.training]
+            start_from_cooccurrence(model, corpora, train.seed)
         if train.first_attention == "neighbours" and self._checkpoint is None:
             look_at_neighbours(model, train.seed)
         if train.compile:
@@ -258,9 +267,9 @@ class Pretraining:
             self._batches = self._held_out_batches()
             self._measure_bytes()
         losses = held_out_losses(model, self.unit, self._batches, self._world, self._precision)
-        names, languages = self._materials.held_out_names, self._materials.held_out_languages
-        scores = _held_out_scores(losses, names, languages)
+        scores = _held_out_scores(losses, self._materials.held_out)
         if self._num_bytes:
+            languages = [one.language for one in self._materials.held_out]
             scores |= language_bits(losses, self._num_bytes, languages, next(iter(losses.weights)))
         return Evaluation(scores=scores)
 
@@ -302,8 +311,8 @@ class Pretraining:
     @property
     def _equal_weights(self) -> tuple[float, ...] | None:
         """The same share for every held-out source, if they are of known languages."""
-        languages = self._materials.held_out_languages
-        return (1.0,) * len(languages) if any(languages) else None
+        held_out = self._materials.held_out
+        return (1.0,) * len(held_out) if any(one.language for one in held_out) else None
 
     def _held_out_numbers(self) -> Sequence[int]:
         sampler = self._materials.held_out_sampler(self._sections, self._equal_weights)
@@ -333,8 +342,8 @@ class Pretraining:
         return self._world.sum([float(differing)]) == [0.0]
 
 
-def _require_tags_of_use(data: PretrainDataSettings, sections: FamilySections) -> None:
-    if data.languages and not (sections.seq2seq.denoising or sections.seq2seq.mass):
+def _require_use_of_tags(seq2seq: Seq2SeqSettings) -> None:
+    if not (seq2seq.denoising or seq2seq.mass):
         raise ValueError(
             "data.languages applies to denoising and MASS, as span corruption uses no language "
             "tags: leave it out, or set --seq2seq.denoising 1 --seq2seq.span-corruption 0 "
@@ -358,16 +367,14 @@ def _language_shares(materials: Materials, train: PretrainTrainSettings) -> list
     counts = sampler.source_counts(num_samples)
     return [
         LanguageShare(
-            code=code,
-            num_documents=len(corpus),
-            num_tokens=corpus.num_tokens,
+            code=source.language,
+            num_documents=len(source.corpus),
+            num_tokens=source.corpus.num_tokens,
             share=count / max(num_samples, 1),
             epochs=epochs if is_known else None,
         )
-        for code, corpus, (count, epochs) in zip(
-            materials.languages, materials.corpora, counts, strict=True
-        )
-        if code
+        for source, (count, epochs) in zip(materials.training, counts, strict=True)
+        if source.language
     ]
 
 
