@@ -24,7 +24,7 @@ from torch.utils._python_dispatch import (
     _get_current_dispatch_mode_stack,
 )
 
-from unblank.noted_operations import Recorder, Step, WholeAttention
+from unblank.noted_operations import NotedStep, NotingMode, WholeAttention
 
 __all__ = ["DeferredValues", "UnreadTensor", "is_deferring", "without_notes"]
 
@@ -36,7 +36,7 @@ class DeferredValues:
     """
 
     def __init__(self) -> None:
-        self._recorder = Recorder()
+        self._noting = NotingMode()
         self._block = ExitStack()
 
     def __enter__(self) -> "DeferredValues":
@@ -44,8 +44,8 @@ class DeferredValues:
         self._block.enter_context(warnings.catch_warnings())
         # It is noted, and done later.
         warnings.filterwarnings("ignore", ".*to a meta parameter in the current model")
-        self._block.enter_context(self._recorder)
-        self._block.enter_context(WholeAttention(self._recorder))
+        self._block.enter_context(self._noting)
+        self._block.enter_context(WholeAttention(self._noting))
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -67,8 +67,8 @@ class DeferredValues:
 
     def makers_of(self, model: nn.Module) -> dict[nn.Parameter, Callable[[], Tensor]]:
         """Return, for each parameter, what makes its values, anew each time; the rest as above."""
-        _defer_rest(model, self._recorder)
-        return {one: partial(self._recorder.made, one.detach()) for one in model.parameters()}
+        _defer_rest(model, self._noting)
+        return {one: partial(self._noting.made, one.detach()) for one in model.parameters()}
 
 
 def is_deferring() -> bool:
@@ -82,9 +82,9 @@ def without_notes() -> AbstractContextManager[Any]:
     return block
 
 
-def _current() -> "Recorder | None":
+def _current() -> "NotingMode | None":
     modes = _get_current_dispatch_mode_stack()
-    return next((mode for mode in reversed(modes) if isinstance(mode, Recorder)), None)
+    return next((mode for mode in reversed(modes) if isinstance(mode, NotingMode)), None)
 
 
 class UnreadTensor:
@@ -96,10 +96,10 @@ class UnreadTensor:
     """
 
     def __init__(self, shape: Sequence[int], read: Callable[[], Tensor]) -> None:
-        recorder = _current()
-        assert recorder is not None
+        noting = _current()
+        assert noting is not None
         self.shape = torch.Size(shape)
-        self._read, self._recorder = read, recorder
+        self._read, self._noting = read, noting
 
     def __getitem__(self, place: Any) -> "UnreadTensor":
         """Return the tensor, of which all is asked for."""
@@ -110,22 +110,22 @@ class UnreadTensor:
         """Return the tensor without its values, which are read when they are needed."""
         assert dtype is not None
         target = torch.empty(self.shape, dtype=dtype, device="meta")
-        self._recorder.note(Step(self._fill, (target,), {}, written=target, replaces=True))
+        self._noting.note(NotedStep(self._fill, (target,), {}, written=target, replaces=True))
         return target
 
     def _fill(self, target: Tensor) -> None:
         target.copy_(self._read())
 
 
-def _defer_rest(model: nn.Module, recorder: Recorder) -> None:
+def _defer_rest(model: nn.Module, noting: NotingMode) -> None:
     """Put parameters that have values on the meta device; ties stay. Give buffers their values."""
     moved: dict[nn.Parameter, nn.Parameter] = {}
     for part in model.modules():
         for name, parameter in list(part.named_parameters(recurse=False)):
             if not parameter.is_meta and parameter not in moved:
-                placeholder = recorder.defer(parameter.detach())
+                placeholder = noting.defer(parameter.detach())
                 moved[parameter] = nn.Parameter(placeholder, parameter.requires_grad)
             setattr(part, name, moved.get(parameter, parameter))
         for name, buffer in list(part.named_buffers(recurse=False)):
             if buffer.is_meta:
-                setattr(part, name, recorder.made(buffer))
+                setattr(part, name, noting.made(buffer))

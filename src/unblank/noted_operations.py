@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
 
-__all__ = ["Recorder", "Step", "WholeAttention"]
+__all__ = ["NotedStep", "NotingMode", "WholeAttention"]
 
 _aten = torch.ops.aten
 _REPLACING = (
@@ -42,7 +42,7 @@ class _Generator:
 
 
 @dataclass(slots=True)
-class Step:
+class NotedStep:
     """Something that was done.
 
     Attributes:
@@ -76,12 +76,12 @@ class Step:
         return {_storage(one) for one in _tensors(arguments, self.named) if one.is_meta}
 
 
-class Recorder(TorchDispatchMode):
+class NotingMode(TorchDispatchMode):
     """Puts new tensors on the meta device, and notes what is done to them."""
 
     def __init__(self) -> None:
         TorchDispatchMode.__init__(self)
-        self._steps: list[Step] = []  # they keep storages, whose numbers could be given again
+        self._steps: list[NotedStep] = []  # they keep storages, whose numbers could be given again
         self._writers: dict[int, list[int]] = {}
         self._never_made: dict[int, Tensor] = {}  # asked for on the meta device: no draw fills them
         self._lock = threading.Lock()  # transformers reads tensors in several threads
@@ -115,7 +115,7 @@ class Recorder(TorchDispatchMode):
             return self._now(func, args, named)
         return self._derive(func, args, named)
 
-    def note(self, step: Step) -> None:
+    def note(self, step: NotedStep) -> None:
         """Take a note of what was done."""
         step.versions = [
             (one, one._version)
@@ -130,7 +130,9 @@ class Recorder(TorchDispatchMode):
     def defer(self, tensor: Tensor) -> Tensor:
         """Return a tensor on the meta device that gets the values of another one."""
         target = torch.empty_like(tensor, device="meta")
-        self.note(Step(_aten.copy_.default, (target, tensor), {}, written=target, replaces=True))
+        self.note(
+            NotedStep(_aten.copy_.default, (target, tensor), {}, written=target, replaces=True)
+        )
         return target
 
     @torch.no_grad()
@@ -166,7 +168,7 @@ class Recorder(TorchDispatchMode):
             named["generator"] = self._draw(func, args, named)
         is_whole = target.numel() * target.element_size() == target.untyped_storage().nbytes()
         replaces = is_whole and func in _REPLACING
-        self.note(Step(func, args, named, written=target, replaces=replaces))
+        self.note(NotedStep(func, args, named, written=target, replaces=replaces))
         return target
 
     def _draw(self, func: Any, args: tuple[Any, ...], named: dict[str, Any]) -> _Generator:
@@ -186,7 +188,7 @@ class Recorder(TorchDispatchMode):
         given = {_storage(one) for one in _tensors(args, named) if one.is_meta}
         made = tuple(one for one in _tensors(result) if _storage(one) not in given)
         if made:
-            self.note(Step(func, args, named, made=made, replaces=True))
+            self.note(NotedStep(func, args, named, made=made, replaces=True))
         return result
 
     def _now(self, func: Any, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
@@ -217,7 +219,7 @@ class Recorder(TorchDispatchMode):
                     break
         return sorted(found)
 
-    def _do_again(self, step: Step, memory: dict[int, torch.UntypedStorage]) -> None:
+    def _do_again(self, step: NotedStep, memory: dict[int, torch.UntypedStorage]) -> None:
         """Do a step with values.
 
         Args:
@@ -246,9 +248,9 @@ class Recorder(TorchDispatchMode):
 class WholeAttention(TorchFunctionMode):
     """Notes attention as one operation, which torch does in another way on the meta device."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, noting: NotingMode) -> None:
         TorchFunctionMode.__init__(self)
-        self._recorder = recorder
+        self._noting = noting
 
     def __torch_function__(
         self,
@@ -263,7 +265,7 @@ class WholeAttention(TorchFunctionMode):
         query, _, value = args[:3]
         shape = (*query.shape[:-1], value.shape[-1])
         made = torch.empty(shape, dtype=query.dtype, device="meta")
-        self._recorder.note(Step(func, args, named, made=(made,), replaces=True))
+        self._noting.note(NotedStep(func, args, named, made=(made,), replaces=True))
         return made
 
 
