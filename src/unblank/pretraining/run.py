@@ -1,6 +1,6 @@
 """`run_pretrain`: from `PretrainSettings` to a folder that `unblank.load` and transformers open."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -14,12 +14,12 @@ from unblank.engine.dry_run import DryRun, thrown_away
 from unblank.engine.parallel import join_world
 from unblank.engine.run import run
 from unblank.engine.run_spec import RunSpec
-from unblank.engine.training import AllWeights, RunContext
+from unblank.engine.training import AllWeights
 from unblank.families.table import family_of_run
 from unblank.pretraining.prepared_text import cache_folder, find_hold_out
 from unblank.pretraining.settings import PretrainSettings, PretrainTrainSettings
 from unblank.pretraining.standard_input import keep_standard_input
-from unblank.pretraining.training import Pretraining, open_pretraining
+from unblank.pretraining.training import open_pretraining
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.settings.given import changed_names
 from unblank.starting.model import describe_start
@@ -78,7 +78,17 @@ def run_pretrain(
             RunSpec(
                 command="pretrain",
                 settings=settings,
-                open_training=partial(_open_training, settings, given, cache, hold_out),
+                open_training=partial(
+                    open_pretraining,
+                    cache=cache,
+                    model=settings.model,
+                    tokenizer=settings.tokenizer,
+                    data=data,
+                    sections=settings.sections,
+                    train=train,
+                    given=given,
+                    hold_out=hold_out,
+                ),
                 method=AllWeights(),
                 start=_describe_start(settings),
                 effective=_effective_pretrain_settings,
@@ -176,26 +186,6 @@ def _require_held_out(train: PretrainTrainSettings, *, is_there: bool) -> None:
                 f"{name} needs held-out text: give --data.validation FILE_OR_FOLDER [...], or "
                 "--data.hold-out SHARE"
             )
-
-
-def _open_training(
-    settings: PretrainSettings,
-    given: Collection[str],
-    cache: CorpusCache,
-    hold_out: Sequence[int],
-    context: RunContext,
-) -> Pretraining:
-    return open_pretraining(
-        context,
-        cache,
-        model=settings.model,
-        tokenizer=settings.tokenizer,
-        data=settings.data,
-        sections=settings.sections,
-        train=settings.train,
-        given=given,
-        hold_out=hold_out,
-    )
 
 
 def _effective_pretrain_settings(

@@ -6,14 +6,13 @@ from contextlib import closing
 from transformers import PreTrainedModel
 
 from unblank.data.language_sources import find_entry_files, parse_entry
-from unblank.data.loader import DataState, RowStream, StepBatches, validation_batches
+from unblank.data.loader import DataState, RowStream, StepBatches
 from unblank.data.shards import CorpusCache
-from unblank.engine.held_out import HeldOutLosses, held_out_losses
 from unblank.engine.memory_plan import ProcessLayout, count_sizes, plan_memory
 from unblank.engine.parallel import require_equal_shares
 from unblank.engine.training import Evaluation, RunContext
 from unblank.engine.units import TrainUnit
-from unblank.examples import IGNORE_INDEX, AnyExample, Seq2SeqExample, TrainBatch
+from unblank.examples import AnyExample, Seq2SeqExample
 from unblank.families.building import require_possible_model
 from unblank.families.family import Family
 from unblank.families.settings import FamilySections, ModelSettings, TokenizerSettings
@@ -22,16 +21,9 @@ from unblank.models.neighbours import look_at_neighbours
 from unblank.objectives.seq2seq_settings import Seq2SeqSettings
 from unblank.plurals import counted
 from unblank.pretraining.fills import fill_function
-from unblank.pretraining.language_scores import (
-    HeldOutPart,
-    equal_numbers,
-    language_bits,
-    num_scored_bytes,
-    token_lengths,
-)
+from unblank.pretraining.held_out import HeldOutText
 from unblank.pretraining.language_shares import LanguageShare, shares_table
 from unblank.pretraining.materials import Materials, gather_materials
-from unblank.pretraining.prepared_text import NamedCorpus
 from unblank.pretraining.settings import PretrainDataSettings, PretrainTrainSettings
 from unblank.settings.given import refuse_unused
 from unblank.starting.first_embeddings import start_from_cooccurrence
@@ -42,8 +34,8 @@ __all__ = ["Pretraining", "open_pretraining"]
 
 def open_pretraining(
     context: RunContext,
-    cache: CorpusCache,
     *,
+    cache: CorpusCache,
     model: ModelSettings,
     tokenizer: TokenizerSettings,
     data: PretrainDataSettings,
@@ -111,33 +103,6 @@ def open_pretraining(
     )
 
 
-def _held_out_scores(
-    losses: HeldOutLosses[HeldOutPart], sources: Sequence[NamedCorpus]
-) -> dict[str, float]:
-    """Return the loss and, where there are several, its parts: by loss, objective and source.
-
-    Args:
-        losses: what was measured.
-        sources: of the text; those of a known language are left to `language_bits`.
-    """
-    scores = {"loss": losses.total()}
-    each = losses.each()
-    if len(each) > 1:
-        scores |= {f"loss_{name}": mean for name, mean in each.items()}
-    by_objective: dict[str, list[HeldOutPart]] = {}
-    by_source: dict[str, list[HeldOutPart]] = {}
-    for part in losses.sums:
-        by_objective.setdefault(part.objective, []).append(part)
-        source = sources[part.source]
-        if not source.language:
-            by_source.setdefault(source.name, []).append(part)
-    has_languages = any(source.language for source in sources)
-    for kind in (by_objective, by_source):
-        if len(kind) > 1 or (kind is by_source and kind and has_languages):
-            scores |= {f"loss_on_{name}": losses.total(parts) for name, parts in kind.items()}
-    return scores
-
-
 _NUM_MEASURED = 64
 """Samples whose length says how many fit into the run."""
 
@@ -178,8 +143,16 @@ class Pretraining:
         self._family, self._materials = family, materials
         self._model, self._sections, self._train = model, sections, train
         self._num_workers = num_workers
-        self._batches: dict[HeldOutPart, list[TrainBatch]] | None = None
-        self._num_bytes: dict[HeldOutPart, float] = {}
+        self._held_out = HeldOutText(
+            materials,
+            sections,
+            num_samples=train.validation_samples,
+            batch_size=self._rows_per_pass,
+            # Shards compute in step: with them every process measures everything.
+            is_shared=train.parallel == "ddp",
+            world=context.world,
+            precision=context.precision,
+        )
         self._fill: Callable[[], list[dict[str, str]]] | None = None
         self.facts: Mapping[str, str] = {
             "tokenizer": materials.vocabulary,
@@ -263,15 +236,7 @@ class Pretraining:
 
     def evaluate(self, model: PreTrainedModel, /) -> Evaluation:
         """Return the loss of the held-out samples; see `Training`."""
-        if self._batches is None:
-            self._batches = self._held_out_batches()
-            self._measure_bytes()
-        losses = held_out_losses(model, self.unit, self._batches, self._world, self._precision)
-        scores = _held_out_scores(losses, self._materials.held_out)
-        if self._num_bytes:
-            languages = [one.language for one in self._materials.held_out]
-            scores |= language_bits(losses, self._num_bytes, languages, next(iter(losses.weights)))
-        return Evaluation(scores=scores)
+        return Evaluation(scores=self._held_out.measure(model, self.unit))
 
     def fill(self, model: PreTrainedModel, /) -> list[dict[str, str]]:
         """Return a few held-out blanks with what the model puts into them; see `Training`."""
@@ -284,62 +249,6 @@ class Pretraining:
     @property
     def _rows_per_pass(self) -> int:
         return self._family.rows.rows_per_pass(self._train.rows_per_pass)
-
-    def _held_out_batches(self) -> dict[HeldOutPart, list[TrainBatch]]:
-        # Shards compute in step: with them every process measures everything.
-        is_shared = self._train.parallel == "ddp"
-        numbers = self._held_out_numbers()
-        sampler = self._materials.held_out_sampler(self._sections, self._equal_weights)
-        # A batch has samples of one source and one objective, so that each is measured alone.
-        parts: dict[HeldOutPart, list[int]] = {}
-        for number in numbers:
-            objective = sampler.draw_example(number).objective
-            part = HeldOutPart(sampler.locate(number).source, objective)
-            parts.setdefault(part, []).append(number)
-        return {
-            part: validation_batches(
-                sampler,
-                row_length=self._materials.row_length,
-                batch_size=self._rows_per_pass,
-                numbers=numbers,
-                rank=self._world.rank if is_shared else 0,
-                world_size=self._world.size if is_shared else 1,
-            )
-            for part, numbers in sorted(parts.items())
-        }
-
-    @property
-    def _equal_weights(self) -> tuple[float, ...] | None:
-        """The same share for every held-out source, if they are of known languages."""
-        held_out = self._materials.held_out
-        return (1.0,) * len(held_out) if any(one.language for one in held_out) else None
-
-    def _held_out_numbers(self) -> Sequence[int]:
-        sampler = self._materials.held_out_sampler(self._sections, self._equal_weights)
-        num_samples = self._train.validation_samples
-        if self._equal_weights is None:
-            return range(min(num_samples, sampler.num_chunks))
-        return equal_numbers(sampler, len(self._equal_weights), num_samples)
-
-    def _measure_bytes(self) -> None:
-        """Count the bytes of the labels of all processes, where languages are compared by them."""
-        assert self._batches is not None
-        if self._equal_weights is None or not self._scores_labels():
-            return
-        lengths = token_lengths(self.tokenizer)
-        own = [float(num_scored_bytes(some, lengths)) for some in self._batches.values()]
-        self._num_bytes = dict(zip(self._batches, self._world.sum(own), strict=True))
-
-    def _scores_labels(self) -> bool:
-        """Whether the first loss of the model is that of the labels, in every process."""
-        assert self._batches is not None
-        first = next(iter(self.unit.weights))
-        differing = sum(
-            self.unit.counts(batch)[first] != int((batch.labels != IGNORE_INDEX).sum())
-            for some in self._batches.values()
-            for batch in some
-        )
-        return self._world.sum([float(differing)]) == [0.0]
 
 
 def _require_use_of_tags(seq2seq: Seq2SeqSettings) -> None:
