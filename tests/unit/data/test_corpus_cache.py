@@ -16,7 +16,8 @@ from unblank.data import prepared, shard_files, shards
 from unblank.data.files import find_files
 from unblank.data.prepared import PreparedCorpus
 from unblank.data.sampling import Sampler, SamplingSettings
-from unblank.data.shards import CorpusCache, prepare_corpus, share_out
+from unblank.data.shards import CorpusCache, prepare_corpus
+from unblank.data.sharing import share_out
 from unblank.data.sources import TextFiles
 from unblank.describing.folder import describe_folder
 from unblank.tokenization.encoding import encode_texts
