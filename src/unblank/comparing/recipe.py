@@ -14,7 +14,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from unblank.evaluation.options import EvaluationOptions, suite_options
+from unblank.evaluation.options import EvaluationOptions
+from unblank.evaluation.suite_options import suite_options
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.pretraining.settings import PretrainSettings
 from unblank.settings.recipes import from_mapping, merged_sections

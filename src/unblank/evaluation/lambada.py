@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from statistics import fmean
 from typing import Any
 
-from unblank.evaluation.left_to_right import Context, continuation_layout
-from unblank.evaluation.options import LambadaOptions
+from unblank.evaluation.left_to_right import continuation_layout
+from unblank.evaluation.options import LambadaOptions, LeftContext
 from unblank.evaluation.results import Score, SuiteResult
 from unblank.evaluation.session import NamedTexts, Session
 from unblank.evaluation.suites import TextSet
@@ -52,7 +52,7 @@ def _split_last_word(text: str) -> tuple[str, str] | None:
 
 
 def _fit_before(
-    before: list[int], num_target: int, max_positions: int, context: Context
+    before: list[int], num_target: int, max_positions: int, context: LeftContext
 ) -> list[int]:
     """Return the end of `before` for which the model has positions beside the scored tokens.
 
@@ -70,7 +70,7 @@ def _measure(
     session: Session[LambadaOptions],
     part: NamedTexts,
     pairs: list[tuple[str, str]],
-    context: Context,
+    context: LeftContext,
 ) -> SuiteResult:
     started = time.perf_counter()
     examples, num_cut = _examples(session, pairs, context)
@@ -106,7 +106,7 @@ def _measure(
 
 
 def _examples(
-    session: Session[LambadaOptions], pairs: list[tuple[str, str]], context: Context
+    session: Session[LambadaOptions], pairs: list[tuple[str, str]], context: LeftContext
 ) -> tuple[list[Example], int]:
     """Return the layouts, and how many passages had to lose their beginning."""
     tokenizer, special = session.tokenizer, session.special

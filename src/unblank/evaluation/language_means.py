@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from math import hypot
-from statistics import fmean
 from typing import Any
 
 from unblank.evaluation.results import Score
+from unblank.metrics.spread import mean_and_error
 
-__all__ = ["language_means", "mean_and_error"]
+__all__ = ["language_means"]
 
 _ENGLISH = "en"
 
@@ -57,11 +57,3 @@ def language_means(
             for kind, (value, error) in kinds.items()
         ]
     return found
-
-
-def mean_and_error(values: Sequence[tuple[float, float | None]]) -> tuple[float, float | None]:
-    """Return the mean of independent values and its standard error; None if one is not known."""
-    errors = [error for _, error in values if error is not None]
-    is_known = len(errors) == len(values)
-    mean = fmean(value for value, _ in values)
-    return mean, hypot(*errors) / len(errors) if is_known else None

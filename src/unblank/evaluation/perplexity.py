@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from unblank.evaluation.language_means import language_means
-from unblank.evaluation.left_to_right import Context, continuation_layout, window_bounds
-from unblank.evaluation.options import PerplexityOptions
+from unblank.evaluation.left_to_right import continuation_layout, window_bounds
+from unblank.evaluation.options import LeftContext, PerplexityOptions
 from unblank.evaluation.results import Score, SuiteResult
 from unblank.evaluation.session import NamedTexts, Session
 from unblank.evaluation.suites import TextSet
@@ -111,7 +111,7 @@ def _measure(
     session: Session[PerplexityOptions],
     part: NamedTexts,
     documents: Sequence[_Document],
-    context: Context,
+    context: LeftContext,
 ) -> SuiteResult:
     started = time.perf_counter()
     options = session.options
@@ -150,7 +150,7 @@ def _measure(
 def _windows(
     session: Session[PerplexityOptions],
     documents: Sequence[_Document],
-    context: Context,
+    context: LeftContext,
     window: int,
     stride: int,
 ) -> tuple[list[int], list[Example]]:

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from operator import itemgetter
@@ -158,12 +158,7 @@ class Session(Generic[Options_co]):
             FileNotFoundError: if the data of one is not there, or that of all.
         """
         root, asked = self.data_folder(), self.options.tasks
-        for name in asked:
-            if name not in parts:
-                raise ValueError(
-                    f"the suite {self.options.suite} has no task {name!r}: choose from "
-                    f"{', '.join(parts)}"
-                )
+        self.require_tasks(parts)
         num_missing = 0
         for name in asked or parts:
             try:
@@ -176,6 +171,15 @@ class Session(Generic[Options_co]):
                 self.say(f"left out {name}: {error}{how}")
             else:
                 yield name, found
+
+    def require_tasks(self: "Session[DataOptions]", known: Collection[str]) -> None:
+        """Raise ValueError if a task that was asked for is not one of the suite's."""
+        for name in self.options.tasks:
+            if name not in known:
+                raise ValueError(
+                    f"the suite {self.options.suite} has no task {name!r}: choose from "
+                    f"{', '.join(known)}"
+                )
 
     def data_folder(self: "Session[DataOptions]") -> Path:
         """Return the folder of the data sets.

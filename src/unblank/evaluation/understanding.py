@@ -13,15 +13,14 @@ from typing import Any
 
 from unblank.data.drawing import draw_from_files
 from unblank.data.language_files import LanguageFile, find_language_files
-from unblank.evaluation.language_means import language_means, mean_and_error
+from unblank.evaluation.language_means import language_means
 from unblank.evaluation.language_split import in_languages
-from unblank.evaluation.options import ClassifierOptions, ClozeOptions, UnderstandingOptions
 from unblank.evaluation.results import Score, SuiteResult
 from unblank.evaluation.session import Session
 from unblank.evaluation.suites import TaskSuite
-from unblank.generation.priors import Normalization
+from unblank.evaluation.task_options import ClassifierOptions, ClozeOptions, UnderstandingOptions
 from unblank.metrics.answers import Answer, score_answers
-from unblank.metrics.spread import bootstrap_errors
+from unblank.metrics.spread import bootstrap_errors, mean_and_error
 from unblank.prompting.asking import Asking
 from unblank.prompting.examples import TaskExample, only_label, read_examples, require_labels
 from unblank.prompting.judging import right_label, to_answers
@@ -29,6 +28,7 @@ from unblank.prompting.predicting import Prediction, decide, predict
 from unblank.prompting.scoring import encode_example, normalized
 from unblank.prompting.task import ClozeTask
 from unblank.prompting.task_files import load_task
+from unblank.settings.choices import Normalization
 
 __all__ = ["run_classifier", "run_cloze", "run_understanding"]
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypedDict
 
+from unblank.settings.choices import BlankToken, Context
 from unblank.settings.marks import Excludes, Needs
 from unblank.settings.ranges import (
     LengthPenalty,
@@ -33,8 +34,6 @@ __all__ = [
 
 FillingOrder = Sequence[int] | Literal["confidence"]
 """Blanks, counted from 0, in the order of filling; or the surest first."""
-
-BlankToken = Literal["[MASK]", "[sMASK]", "[gMASK]"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +94,7 @@ class DecodingOptions(SearchOptions):
     """Beam search ranks by log-probability / tokens ** penalty; above 0 favours longer fills."""
     num_alternatives: NotNegative[int] = 5
     """Number of most likely tokens to report for each generated token."""
-    context: Literal["bi", "uni"] = "bi"
+    context: Context = "bi"
     """What a token of the text attends to: both sides (bi), or only what precedes it (uni); fills
     see all of the text."""
 
@@ -175,7 +174,7 @@ class DecodingArguments(_SearchArguments, total=False):
     """The fields of `DecodingOptions` as keyword arguments."""
 
     num_alternatives: int
-    context: Literal["bi", "uni"]
+    context: Context
     decoder: Literal["evaluation", "interactive"]
     abstain_below: float | None
 

@@ -25,18 +25,17 @@ from unblank.generation.options import DecodingOptions, FillingOrder, Generation
 from unblank.generation.orders import SurestFirst
 from unblank.generation.passages import join_passages, passages_of_each, read_with_passages
 from unblank.generation.pieces import Filling, Piece
-from unblank.generation.priors import Normalization
 from unblank.generation.prompts import BlankedText
 from unblank.generation.results import FillResult, Generated, Scores, TokenEvent
 from unblank.generation.rows import Prompt
 from unblank.generation.seq2seq import SourceAnswerer
 from unblank.generation.setup import DecoderSetup
 from unblank.generation.sources import EncodedSource
-from unblank.prompting.scoring import Layout
 from unblank.prompting.task import ClozeTask
 from unblank.rules.rule import Rule
 from unblank.serving.engine import CallTask, DecodingTask, Engine, Task
 from unblank.serving.rule_work import RuleWork
+from unblank.settings.choices import Layout, Normalization
 from unblank.tokenization.special import special_ids
 from unblank.unicode import require_unicode
 

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from unblank.objectives.seq2seq_settings import Seq2SeqSettings
 from unblank.objectives.settings import ObjectiveSettings
+from unblank.settings.choices import Layout, PromptMode, WordMode
 from unblank.settings.marks import PathText, Positional
 from unblank.settings.ranges import NotNegative, Positive, Seed, check_values
 
@@ -84,10 +84,10 @@ class ShowTaskOptions:
     """Which pattern to show token by token, counted from 0. Default: the task's own choice."""
     language: str | None = None
     """Show the prompt in this language, with its parts in the order in which they are read."""
-    prompts: Literal["english", "translated", "universal"] | None = None
+    prompts: PromptMode | None = None
     """In which words the example is asked. Default: the task's patterns as they stand, with
     --language translated."""
-    words: Literal["english", "own", "all"] | None = None
+    words: WordMode | None = None
     """Which words name a label: English ones, those of the language, or those of all languages.
     Default: those of the language with translated prompts, else English ones."""
     model: Path | None = None
@@ -96,7 +96,7 @@ class ShowTaskOptions:
     """Folder of a tokenizer, instead of a model. Without either, only texts are shown."""
     max_length: Positive[int | None] = None
     """Most positions of an example. Default: the model's, or 512."""
-    layout: Literal["blank", "sentinel", "masked"] = "blank"
+    layout: Layout = "blank"
     """How the model answers: in a blank, in a blank marked by a sentinel (for models pretrained
     with objective.sentinels), or in one [MASK] per token (objective.masked)."""
 

@@ -9,8 +9,8 @@ from evaluation_toys import write
 from tiny_glms import tiny_glm, with_sentinels, write_folder
 from written_indexes import index_of
 
-from unblank.evaluation.options import suite_options
 from unblank.evaluation.run import evaluate
+from unblank.evaluation.suite_options import suite_options
 from unblank.metrics.words import split_words
 from unblank.retrieval.index import PassageIndex
 

@@ -6,8 +6,8 @@ import pytest
 from evaluation_toys import write
 
 from unblank.evaluation.heat_maps import language_maps
-from unblank.evaluation.options import suite_options
 from unblank.evaluation.run import evaluate
+from unblank.evaluation.suite_options import suite_options
 
 NLI = {"premise": "the cat", "hypothesis": "a dog", "label": "neutral"}
 QUESTION = {"context": "the cat sat on a mat", "question": "what sat?", "answers": ["cat"]}

@@ -8,9 +8,10 @@ from evaluation_toys import write
 
 from unblank.data.language_files import LanguageFile
 from unblank.evaluation.heat_maps import direction_maps
-from unblank.evaluation.options import TranslationOptions, suite_options
 from unblank.evaluation.parallel_sentences import directions_of, read_parallel_sentences
 from unblank.evaluation.run import evaluate
+from unblank.evaluation.suite_options import suite_options
+from unblank.evaluation.writing_options import TranslationOptions
 from unblank.metrics.language_identity import LanguageIdentifier, identifier_accuracy
 from unblank.metrics.text import score_texts
 

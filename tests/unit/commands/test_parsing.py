@@ -15,7 +15,7 @@ from unblank.commands.generate_settings import GenerateSettings
 from unblank.commands.options import options_of
 from unblank.commands.parsing import Variants, parse_settings
 from unblank.commands.score import ScoreSettings
-from unblank.evaluation.options import SUITE_OPTIONS, suite_options
+from unblank.evaluation.suite_options import SUITE_OPTIONS, suite_options
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.pretraining.settings import PretrainSettings
 from unblank.settings.marks import Excludes, Needs, Positional

@@ -10,7 +10,8 @@ import pytest
 
 from unblank.calibrating.settings import CalibrateSettings
 from unblank.commands.generate_settings import GenerateSettings
-from unblank.evaluation.options import QuestionsOptions, WritingOptions
+from unblank.evaluation.task_options import QuestionsOptions
+from unblank.evaluation.writing_options import WritingOptions
 from unblank.finetuning.pairs.entries import unused_of_entries
 from unblank.finetuning.pairs.text import read_text_pairs
 from unblank.finetuning.requirements import require_possible_method
