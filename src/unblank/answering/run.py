@@ -21,7 +21,7 @@ from unblank.data.written_records import flattened, is_table, require_writable, 
 from unblank.engine.replicas import join_replicas
 from unblank.integrity import ADAPTER_RECORD_NAME
 from unblank.plurals import counted
-from unblank.progress_bars import progress_bar
+from unblank.progress_bars import counting_bar
 from unblank.terminal_text import print_message
 from unblank.untrusted.json_text import read_json_object
 
@@ -139,18 +139,16 @@ def _answered_alone(
     num_done, total = len(file), len(given)
     if num_done:
         print_message(f"continuing after {num_done:,} of {total:,} answers in {file.part}")
+    is_shown = total - num_done > batch_size
     with (
         resume_hint_on_failure(file, total),
-        progress_bar(show=total - num_done > batch_size) as progress,
+        counting_bar(doing, total, show=is_shown, done=num_done) as advance,
     ):
-        bar = progress.add_task(doing, total=total, completed=num_done)
         for (place, record), line in zip(given, islice(file, num_done), strict=False):
             yield AnsweredRecord(place, record, json.loads(line))
         for records, window in _windows(given, asking, size, num_done):
-            progress.advance(bar, len(window.known))
-            answers = asking.answer(
-                list(window.questions.values()), lambda count: progress.advance(bar, count)
-            )
+            advance(len(window.known))
+            answers = asking.answer(list(window.questions.values()), advance)
             found = {**window.known, **dict(zip(window.questions, answers, strict=True))}
             lines = [json.dumps(found[number], ensure_ascii=False) for number in sorted(found)]
             file.append(lines)

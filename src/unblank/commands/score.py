@@ -154,8 +154,7 @@ def run(settings: ScoreSettings) -> None:
     def scored(text: str) -> "tuple[str, Scores, list[dict[str, Any]]]":
         if retriever is None:
             return text, unblank.score(text, list(settings.candidates), **options), []
-        scores, found = retriever.score(text, settings.candidates, **options)
-        return text, scores, found.to_list()
+        return text, *retriever.score(text, settings.candidates, **options)
 
     for answer in each_text(texts_of(settings.text, settings), scored, problems):
         if isinstance(answer, Refused):

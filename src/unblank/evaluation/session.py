@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
@@ -20,10 +20,10 @@ from unblank.data.splits import find_split
 from unblank.evaluation.options import DataOptions, EvaluationOptions, TextOptions
 from unblank.evaluation.suites import TextSet
 from unblank.finetuning.labels.tuned_task import TunedTask
-from unblank.progress_bars import progress_bar
+from unblank.progress_bars import counting_bar
 from unblank.tokenization.special import SpecialIds, special_ids
 
-__all__ = ["NamedTexts", "Session", "counting_bar"]
+__all__ = ["NamedTexts", "Session"]
 
 Options_co = TypeVar("Options_co", bound=EvaluationOptions, covariant=True)
 
@@ -87,7 +87,7 @@ class Session(Generic[Options_co]):
 
     def bar(self, description: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
         """Show a progress bar; the block calls what it is given with the number of steps done."""
-        return counting_bar(description, total, show=True)
+        return counting_bar(description, total)
 
     def texts(
         self: "Session[TextOptions]", parts: Mapping[str, TextSet], *, text_unit: TextUnit = "line"
@@ -198,11 +198,3 @@ class Session(Generic[Options_co]):
         if not Path(named).is_dir():
             raise FileNotFoundError(f"there is no folder of data {named}")
         return Path(named)
-
-
-@contextmanager
-def counting_bar(description: str, total: int, *, show: bool) -> Iterator[Callable[[int], None]]:
-    """Show a bar on the error stream; the block calls what it is given with the steps done."""
-    with progress_bar(show=show) as progress:
-        task = progress.add_task(description, total=total)
-        yield lambda steps: progress.advance(task, steps)

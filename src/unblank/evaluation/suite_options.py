@@ -1,6 +1,5 @@
 """Which options each suite has."""
 
-from difflib import get_close_matches
 from typing import get_args
 
 from unblank.evaluation.options import (
@@ -25,6 +24,7 @@ from unblank.evaluation.task_options import (
     XtremeOptions,
 )
 from unblank.evaluation.writing_options import TranslationOptions, WritingOptions, WritingSuiteName
+from unblank.near_names import did_you_mean
 
 __all__ = ["SUITE_OPTIONS", "suite_options"]
 
@@ -55,7 +55,8 @@ def suite_options(name: str) -> type[EvaluationOptions]:
         ValueError: there is no such suite.
     """
     if not isinstance(name, str) or name not in SUITE_OPTIONS:
-        near = get_close_matches(str(name), SUITE_OPTIONS, n=1)
-        advice = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"suite is {name!r}: choose one of {', '.join(SUITE_OPTIONS)}{advice}")
+        raise ValueError(
+            f"suite is {name!r}: choose one of {', '.join(SUITE_OPTIONS)}"
+            f"{did_you_mean(name, SUITE_OPTIONS)}"
+        )
     return SUITE_OPTIONS[name]

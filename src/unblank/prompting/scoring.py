@@ -16,7 +16,7 @@ from torch import Tensor
 from unblank.generation.priors import Prior, without_prior
 from unblank.generation.prompts import encode_candidate
 from unblank.generation.score import Cloze, score_batch
-from unblank.progress_bars import progress_bar
+from unblank.progress_bars import counting_bar
 from unblank.prompting.asking import AS_IT_STANDS, Asking, without_content
 from unblank.prompting.examples import TaskExample
 from unblank.prompting.masked_scoring import score_masked
@@ -221,11 +221,9 @@ def score_examples(
     limit = max_length or model.config.max_position_embeddings
     asked = [asking.ask(task, example, pattern) for example in examples]
     prompts = [encode_example(tokenizer, task, *one, max_length=limit) for one in asked]
-    with torch.inference_mode(), progress_bar(show=show_progress) as progress:
-        bar = progress.add_task(f"scoring {task.name}", total=len(prompts))
-        scores = _score_all(
-            model, tokenizer, prompts, batch_size, layout, lambda done: progress.advance(bar, done)
-        )
+    bar = counting_bar(f"scoring {task.name}", len(prompts), show=show_progress)
+    with torch.inference_mode(), bar as advance:
+        scores = _score_all(model, tokenizer, prompts, batch_size, layout, advance)
         if prior is None:
             return scores
         bare = [

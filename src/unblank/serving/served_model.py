@@ -74,8 +74,9 @@ class ServedModel:
         tokenizer = self._in_engine.tokenizer
         labels = labels or LabelModel(name, unblank.model, tokenizer)
         self.labels = replace(labels, name=name, tokenizer=tokenizer)
-        self._filler = lru_cache(_KEPT_OPTIONS)(self._new_filler)
-        self._answerer = lru_cache(_KEPT_OPTIONS)(self._new_answerer)
+        self._filler = lru_cache(_KEPT_OPTIONS)(unblank.filler)
+        new_answerer = partial(SourceAnswerer, unblank.model, unblank.tokenizer)
+        self._answerer = lru_cache(_KEPT_OPTIONS)(new_answerer)
         self.rule_work = RuleWork()
 
     @cached_property
@@ -325,12 +326,6 @@ class ServedModel:
         finally:
             for task in tasks:
                 self.engine.cancel(task)
-
-    def _new_filler(self, options: DecodingOptions) -> Filler:
-        return self.unblank.filler(options)
-
-    def _new_answerer(self, options: GenerationOptions) -> SourceAnswerer:
-        return SourceAnswerer(self.unblank.model, self.unblank.tokenizer, options)
 
 
 class _Wait(Generic[_Result]):

@@ -23,6 +23,7 @@ __all__ = [
     "Service",
     "TimeLimitError",
     "UnknownModelError",
+    "data_event",
     "error_body",
     "to_json",
 ]
@@ -196,9 +197,9 @@ class Service:
                     yield text
         except TimeoutError:
             message = str(TimeLimitError(self.time_limit))
-            yield f"data: {to_json(error_body(message, 'timeout'))}\n\n"
+            yield data_event(error_body(message, "timeout"))
         except (EngineClosedError, EngineFailedError) as error:
-            yield f"data: {to_json(error_body(str(error), 'server_error'))}\n\n"
+            yield data_event(error_body(str(error), "server_error"))
         finally:
             await events.aclose()
 
@@ -206,6 +207,11 @@ class Service:
 def error_body(message: str, kind: str, param: str | None = None) -> dict[str, Any]:
     """Return the body of every error, in the shape that OpenAI's clients read."""
     return {"error": {"message": message, "type": kind, "param": param, "code": None}}
+
+
+def data_event(content: Any) -> str:
+    """Return a server-sent event without a name."""
+    return f"data: {to_json(content)}\n\n"
 
 
 def to_json(content: Any) -> str:
