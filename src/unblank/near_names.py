@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
-__all__ = ["did_you_mean"]
+__all__ = ["did_you_mean", "near_paths"]
 
 
 def did_you_mean(name: object, known: Iterable[object], *, most: int = 1) -> str:
@@ -20,3 +21,10 @@ def did_you_mean(name: object, known: Iterable[object], *, most: int = 1) -> str
     """
     near = get_close_matches(str(name), map(str, known), n=most)
     return f"; did you mean {', '.join(map(repr, near))}?" if near else ""
+
+
+def near_paths(path: Path, *, only_folders: bool = False) -> str:
+    """Return the end of a message that offers what has a similar name beside a missing path."""
+    beside = [one for one in path.parent.glob("*") if one.is_dir() or not only_folders]
+    near = get_close_matches(path.name, [one.name for one in beside])
+    return f"; did you mean {', '.join(str(path.parent / name) for name in near)}?" if near else ""
