@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from unblank.evaluation.options import DataOptions
 from unblank.metrics.bleu_tokenizers import BleuTokenizer
-from unblank.settings.checks import require_each_once
+from unblank.settings.checks import require_beams, require_each_once
 from unblank.settings.choices import BlankToken
 from unblank.settings.marks import Needs, PathText
 from unblank.settings.ranges import LengthPenalty, NotNegative, NumBeams, OneOrMore, Positive
@@ -69,10 +69,7 @@ class WritingOptions(DataOptions):
         if (self.source_field or self.target_field) and not self.file:
             raise ValueError("source_field and target_field are of your own files: give --file")
         require_each_once(self.length_penalty, "length_penalty")
-        if self.num_beams == 1 and len(self.length_penalty) > 1:
-            raise ValueError(
-                "length_penalty has no effect without beam search: set num_beams above 1"
-            )
+        require_beams(self.num_beams, is_penalized=len(self.length_penalty) > 1)
         if self.source_template is not None and "{text}" not in self.source_template:
             raise ValueError(
                 f"source_template is {self.source_template!r}: it must hold {{text}}, where the "

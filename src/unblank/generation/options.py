@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypedDict
 
+from unblank.settings.checks import require_beams
 from unblank.settings.choices import BlankToken, Context
 from unblank.settings.marks import Excludes, Needs
 from unblank.settings.ranges import (
@@ -115,10 +116,7 @@ class DecodingOptions(SearchOptions):
                 "abstain_below looks at the likeliest fill, and do_sample draws others: "
                 "leave one of them out"
             )
-        if self.num_beams == 1 and self.length_penalty:
-            raise ValueError(
-                "length_penalty has no effect without beam search: set num_beams above 1"
-            )
+        require_beams(self.num_beams, is_penalized=bool(self.length_penalty))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,10 +146,7 @@ class GenerationOptions(SearchOptions):
     def __post_init__(self) -> None:
         SearchOptions.__post_init__(self)
         self.check_max_tokens(self.max_tokens)
-        if self.num_beams == 1 and self.length_penalty != 1.0:
-            raise ValueError(
-                "length_penalty has no effect without beam search: set num_beams above 1"
-            )
+        require_beams(self.num_beams, is_penalized=self.length_penalty != 1.0)
 
 
 class _SearchArguments(TypedDict, total=False):

@@ -64,6 +64,9 @@ class FieldUse:
     name: str
     filters: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        return "{" + "|".join([self.name, *self.filters]) + "}"
+
 
 Template = tuple[str | FieldUse, ...]
 """Text and fields, one after another."""
