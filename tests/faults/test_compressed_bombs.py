@@ -161,5 +161,5 @@ def test_arrays_are_read_as_numpy_reads_them(tmp_path):
     assert all(np.array_equal(read[name], array) for name, array in arrays.items())
     np.save(tmp_path / "b.npy", arrays["a"])
     (tmp_path / "b.npy").rename(tmp_path / "b.npz")
-    with pytest.raises(ValueError, match="not an archive"):
+    with pytest.raises(ValueError, match=r"b\.npz"):
         arrays_in(tmp_path / "b.npz")

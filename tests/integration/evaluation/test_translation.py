@@ -133,9 +133,9 @@ def test_what_is_no_direction_and_what_a_set_lacks_is_named(tmp_path):
         "de-en", "de-fr",
     ]  # fmt: skip
     for asked in ("en", "english-german", "xq-en"):
-        with pytest.raises(ValueError, match="direction of translation"):
+        with pytest.raises(ValueError, match=repr(asked)):
             directions_of(sentences, [asked], "x")
-    with pytest.raises(ValueError, match=r"x has no .* en-zh-Hant: .*de, en, fr"):
+    with pytest.raises(ValueError, match=r"en-zh-Hant.*de, en, fr"):
         directions_of(sentences, ["en-zh-Hant"], "x")
 
 

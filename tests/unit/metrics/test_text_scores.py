@@ -257,5 +257,5 @@ def test_the_tokenizer_of_bleu_follows_the_script(monkeypatch, text, expected, h
 
 def test_a_tokenizer_whose_model_would_have_to_be_fetched_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr("sacrebleu.utils.SACREBLEU_DIR", str(tmp_path))
-    with pytest.raises(ImportError, match=r"flores200.*nothing is downloaded"):
+    with pytest.raises(ImportError, match="flores200"):
         score_texts(["a"], [["a"]], ["bleu"], tokenize="flores200")

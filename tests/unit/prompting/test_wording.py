@@ -147,7 +147,7 @@ def test_a_pattern_written_as_it_is_displayed_is_refused(tmp_path, code, mark):
     assert line in own
     wrong = f"['{mark}[MASK] {{q}}{{text}}', '{{a}}{{q}}{{text}}[MASK]']"
     turned = own.replace(line, f"  {code}: {wrong}")
-    with pytest.raises(ValueError, match=r"line 10: pattern 0 of .* begins with its"):
+    with pytest.raises(ValueError, match="line 10: pattern 0 "):
         written(tmp_path, turned)
     written(tmp_path, own.replace(line, line.replace("zh", code)))
     both = turned.replace("['{text} {q}: [MASK]'", "['[MASK] {q} {text}'")

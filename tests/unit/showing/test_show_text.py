@@ -236,7 +236,7 @@ def test_a_mask_is_drawn_beside_the_print(tmp_path):
     path = tmp_path / "pictures" / "mask.png"
     assert "mask.png" in shown(text=TEXT, mask=path)
     assert path.read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(ValueError, match=r"must end in .*\.png"):
+    with pytest.raises(ValueError, match=r"mask\.doc.*\.png"):
         draw_mask(WORKED, NAMES[:10], tmp_path / "mask.doc")
 
 
