@@ -15,6 +15,7 @@ from unblank.examples import Example
 from unblank.generation.prompts import encode_candidate
 from unblank.metrics.spread import mean_error
 from unblank.plurals import counted
+from unblank.progress_bars import counting_bar
 from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.special import BLANK_TOKENS, GMASK_TOKEN
 
@@ -79,7 +80,7 @@ def _measure(
         session.say(
             f"{name}: {counted(num_cut, 'passage')} cut at the beginning: too long for the model"
         )
-    with session.bar(name, len(examples)) as advance:
+    with counting_bar(name, len(examples)) as advance:
         scores = score_labels(session.model, examples, advance=advance)
     is_right = [bool(score.is_first_choice.all()) for score in scores]
     percentages = [100.0 * right for right in is_right]

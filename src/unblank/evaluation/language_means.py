@@ -1,4 +1,4 @@
-"""Rows of a table for means over languages with equal weight, and for the gap to English."""
+"""Rows of a table for means over tasks or languages with equal weight; the gap to English."""
 
 from collections.abc import Mapping, Sequence
 from math import hypot
@@ -7,7 +7,7 @@ from typing import Any
 from unblank.evaluation.results import Score
 from unblank.metrics.spread import mean_and_error
 
-__all__ = ["language_means"]
+__all__ = ["language_means", "mean_of_tasks"]
 
 _ENGLISH = "en"
 
@@ -57,3 +57,26 @@ def language_means(
             for kind, (value, error) in kinds.items()
         ]
     return found
+
+
+def mean_of_tasks(
+    suite: str, numbers: Mapping[str, tuple[float, float | None]], num_tasks: int, **more: Any
+) -> Score:
+    """Return the row of the mean over tasks.
+
+    Args:
+        suite: its name.
+        numbers: task -> its share of the mean, and the standard error of that.
+        num_tasks: of the suite, measured or not.
+        **more: further fields of the row.
+    """
+    value, error = mean_and_error(list(numbers.values()))
+    whole = "all" if len(numbers) == num_tasks else "only"
+    return Score(
+        task=suite,
+        metric=f"mean of {whole} {len(numbers)} tasks",
+        value=value,
+        count=len(numbers),
+        standard_error=error,
+        **more,
+    )

@@ -23,6 +23,7 @@ from unblank.evaluation.suites import PairSet
 from unblank.evaluation.token_frequencies import TokenFrequencies, find_frequencies
 from unblank.metrics.spread import mean_and_error, mean_error
 from unblank.plurals import counted
+from unblank.progress_bars import counting_bar
 
 __all__ = ["ACCURACY", "BASELINE", "run_minimal_pairs"]
 
@@ -123,7 +124,7 @@ def _measure(
 ) -> SuiteResult:
     started = time.perf_counter()
     scorer = SentenceScorer.of(session, scoring)
-    with session.bar(f"{name} ({scoring})", len(sentences)) as advance:
+    with counting_bar(f"{name} ({scoring})", len(sentences)) as advance:
         found = scorer(sentences, advance)
     points = {ACCURACY: _points(found)}
     if frequencies is not None:

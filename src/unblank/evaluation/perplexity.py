@@ -21,6 +21,7 @@ from unblank.examples import Example
 from unblank.metrics.likelihood import bits_a_byte, mean_loss, perplexity
 from unblank.metrics.spread import bootstrap_error
 from unblank.plurals import counted
+from unblank.progress_bars import counting_bar
 from unblank.tokenization.special import BLANK_TOKENS, GMASK_TOKEN
 
 __all__ = ["choose_window", "run_perplexity"]
@@ -118,7 +119,7 @@ def _measure(
     window, stride = choose_window(options.window, options.stride, session.num_positions)
     owners, examples = _windows(session, documents, context, window, stride)
     name = f"{part.set_name} ({context})"
-    with session.bar(f"{part.name} ({context})", len(examples)) as advance:
+    with counting_bar(f"{part.name} ({context})", len(examples)) as advance:
         found = score_labels(session.model, examples, advance=advance)
     windows = [(-score.total, len(score.log_probabilities)) for score in found]
     rows = [

@@ -2,8 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
@@ -20,7 +19,6 @@ from unblank.data.splits import find_split
 from unblank.evaluation.options import DataOptions, EvaluationOptions, TextOptions
 from unblank.evaluation.suites import TextSet
 from unblank.finetuning.labels.tuned_task import TunedTask
-from unblank.progress_bars import counting_bar
 from unblank.tokenization.special import SpecialIds, special_ids
 
 __all__ = ["NamedTexts", "Session"]
@@ -84,10 +82,6 @@ class Session(Generic[Options_co]):
     def say(self, message: str) -> None:
         """Print a line that is not a result."""
         self.console.print(message, highlight=False, markup=False, soft_wrap=True)
-
-    def bar(self, description: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
-        """Show a progress bar; the block calls what it is given with the number of steps done."""
-        return counting_bar(description, total)
 
     def texts(
         self: "Session[TextOptions]", parts: Mapping[str, TextSet], *, text_unit: TextUnit = "line"

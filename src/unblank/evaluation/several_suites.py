@@ -1,10 +1,11 @@
 """Several suites of tasks in many languages as one measurement, with the mean of XTREME."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
+from unblank.evaluation.language_means import mean_of_tasks
 from unblank.evaluation.language_split import UnknownLanguageError
 from unblank.evaluation.questions import run_questions
 from unblank.evaluation.results import Score, SuiteResult
@@ -12,7 +13,6 @@ from unblank.evaluation.session import Session
 from unblank.evaluation.suites import QuestionsSuite, SeveralSuites, TaskSuite
 from unblank.evaluation.task_options import LanguagesOptions, QuestionsOptions, XtremeOptions
 from unblank.evaluation.understanding import run_understanding
-from unblank.metrics.spread import mean_and_error
 
 __all__ = ["run_several"]
 
@@ -46,7 +46,11 @@ def run_several(session: Session[XtremeOptions], suite: SeveralSuites) -> Iterat
     if not numbers and missing is not None:
         raise missing
     if len(numbers) > 1:
-        yield SuiteResult([_mean(suite.name, numbers, len(suite.suites))], [])
+        details = {"tasks": {name: number for name, (number, _) in numbers.items()}}
+        mean = mean_of_tasks(
+            suite.name, numbers, len(suite.suites), language="mean", details=details
+        )
+        yield SuiteResult([mean], [])
 
 
 def _run(session: Session[Any], suite: TaskSuite | QuestionsSuite) -> Iterator[SuiteResult]:
@@ -82,17 +86,3 @@ def _number(scores: Sequence[Score]) -> tuple[float, float | None]:
     errors = [score.standard_error for score in counted if score.standard_error is not None]
     error = fmean(errors) if len(errors) == len(counted) else None
     return fmean(score.value for score in counted), error
-
-
-def _mean(suite: str, numbers: Mapping[str, tuple[float, float | None]], num_tasks: int) -> Score:
-    value, error = mean_and_error(list(numbers.values()))
-    whole = "all" if len(numbers) == num_tasks else "only"
-    return Score(
-        task=suite,
-        metric=f"mean of {whole} {len(numbers)} tasks",
-        language="mean",
-        value=value,
-        count=len(numbers),
-        standard_error=error,
-        details={"tasks": {name: number for name, (number, _) in numbers.items()}},
-    )

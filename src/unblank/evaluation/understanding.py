@@ -13,7 +13,7 @@ from typing import Any
 
 from unblank.data.drawing import draw_from_files
 from unblank.data.language_files import LanguageFile, find_language_files
-from unblank.evaluation.language_means import language_means
+from unblank.evaluation.language_means import language_means, mean_of_tasks
 from unblank.evaluation.language_split import in_languages
 from unblank.evaluation.results import Score, SuiteResult
 from unblank.evaluation.session import Session
@@ -60,7 +60,9 @@ def run_understanding(
         yield result
     if len(averages) > 1:
         seconds = time.perf_counter() - started
-        yield SuiteResult([_average(suite.name, averages, len(tasks), seconds)], [])
+        details = {"tasks": list(averages)}
+        mean = mean_of_tasks(suite.name, averages, len(tasks), seconds=seconds, details=details)
+        yield SuiteResult([mean], [])
 
 
 def run_cloze(session: Session[ClozeOptions]) -> Iterator[SuiteResult]:
@@ -282,18 +284,3 @@ def _line(task: ClozeTask, example: TaskExample, prediction: Prediction) -> dict
         "right_value": example.value,
         "probabilities": prediction.probabilities,
     }
-
-
-def _average(suite: str, averages: dict[str, _Average], num_tasks: int, seconds: float) -> Score:
-    """Return the mean over tasks; a task with two metrics counts with their mean."""
-    value, error = mean_and_error(list(averages.values()))
-    whole = "all" if len(averages) == num_tasks else "only"
-    return Score(
-        task=suite,
-        metric=f"mean of {whole} {len(averages)} tasks",
-        value=value,
-        count=len(averages),
-        standard_error=error,
-        seconds=seconds,
-        details={"tasks": list(averages)},
-    )

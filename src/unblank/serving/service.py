@@ -3,7 +3,6 @@
 import asyncio
 import hmac
 import json
-import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -12,6 +11,7 @@ from typing import Any, TypeVar
 from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 
+from unblank.data.written_records import json_value
 from unblank.prompting.task import ClozeTask
 from unblank.prompting.task_files import load_task, task_names
 from unblank.serving.engine import EngineClosedError, EngineFailedError
@@ -219,17 +219,7 @@ def to_json(content: Any) -> str:
     try:
         return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except ValueError:
-        return json.dumps(_finite(content), ensure_ascii=False, separators=(",", ":"))
-
-
-def _finite(content: Any) -> Any:
-    if isinstance(content, float):
-        return content if math.isfinite(content) else None
-    if isinstance(content, dict):
-        return {name: _finite(value) for name, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_finite(value) for value in content]
-    return content
+        return json.dumps(json_value(content), ensure_ascii=False, separators=(",", ":"))
 
 
 async def _disconnection(request: Request) -> None:

@@ -187,7 +187,7 @@ def test_a_tokenizer_folder_is_used(tmp_path, monkeypatch, caplog):
         ({"text": "corpus.jsonl"}, FileNotFoundError, "corpus.jsonl"),
         ({"text": TEXT, "tokenizer": "nowhere"}, FileNotFoundError, "unblank tokenize"),
         ({"text": TEXT, "tokenizer": "a", "model": "b"}, ValueError, "exclude each other"),
-        ({"text": TEXT, "sample_number": -1}, ValueError, "sample_number is -1"),
+        ({"text": TEXT, "sample_number": -1}, ValueError, "sample_number"),
     ],
 )
 def test_what_cannot_be_shown_is_refused(options, error, message, tmp_path, monkeypatch):
