@@ -22,7 +22,7 @@ from unblank.data.shards import share_out
 from unblank.engine.parallel import World
 from unblank.progress_bars import counting_bar
 
-__all__ = ["RecordWindow", "SharedAnswers", "refuse_parts"]
+__all__ = ["RecordWindow", "SharedAnswers", "batches_of", "refuse_parts"]
 
 _Question = TypeVar("_Question")
 

@@ -149,7 +149,9 @@ def _measure(
     """
     started = time.perf_counter()
     data = read_examples(task, files)
-    questions = [list(group) for _, group in groupby(data.examples, key=_question_of)]
+    # Examples of one question are judged together.
+    of_questions = groupby(data.examples, key=lambda example: example.group or id(example))
+    questions = [list(group) for _, group in of_questions]
     drawn = draw_from_files(questions, session.options.limit, lambda group: group[0].place)
     examples = list(chain.from_iterable(drawn))
     if data.num_skipped:
@@ -223,11 +225,6 @@ def _scores(
         for (metric, value), metric_error in zip(values.items(), errors, strict=True)
     ]
     return rows, (fmean(values[metric] for metric in averaged), error)
-
-
-def _question_of(example: TaskExample) -> object:
-    """Return what examples have in common that are judged together."""
-    return example.group or id(example)
 
 
 def _errors(
