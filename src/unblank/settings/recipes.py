@@ -12,6 +12,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from unblank.near_names import did_you_mean
 from unblank.path_arguments import given_path, require_path_text
 from unblank.settings.marks import PathMark
 from unblank.settings.shipped_recipes import recipe_path
@@ -162,10 +163,8 @@ def _at_home(text: str) -> str:
 def _one_of(value: Any, allowed: tuple[Any, ...], name: str) -> Any:
     if value in allowed:
         return value
-    near = difflib.get_close_matches(str(value), [str(item) for item in allowed], n=1)
-    advice = f"; did you mean {near[0]!r}?" if near else ""
-    choices = ", ".join(str(item) for item in allowed)
-    raise ValueError(f"{name} is {value!r}: choose one of {choices}{advice}")
+    choices = ", ".join(map(str, allowed))
+    raise ValueError(f"{name} is {value!r}: choose one of {choices}{did_you_mean(value, allowed)}")
 
 
 def _convert_tuple(value: Any, arguments: tuple[Any, ...], name: str) -> tuple[Any, ...]:
