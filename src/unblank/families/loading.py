@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from unblank.integrity import (
 from unblank.models.encoder_decoder import EncoderDecoderForConditionalGeneration
 from unblank.models.finite import require_finite
 from unblank.models.glm import GlmInfillForConditionalGeneration
+from unblank.near_names import near_paths
 from unblank.plurals import counted
 from unblank.tokenization.vocabulary import count_ids
 from unblank.untrusted.folder import require_safe_model_folder
@@ -136,14 +136,7 @@ def _check_as_written(folder: Path) -> None:
 def require_folder(folder: Path) -> None:
     """Raise FileNotFoundError if there is no such folder; the message names similar ones."""
     if not folder.is_dir():
-        siblings = (
-            [path.name for path in folder.parent.glob("*/")] if folder.parent.is_dir() else []
-        )
-        near = get_close_matches(folder.name, siblings)
-        hint = f"; did you mean {', '.join(str(folder.parent / name) for name in near)}?" * bool(
-            near
-        )
-        raise FileNotFoundError(f"no folder {folder}{hint}")
+        raise FileNotFoundError(f"no folder {folder}{near_paths(folder, only_folders=True)}")
 
 
 def _check_files(folder: Path, must_write: bool) -> type[PreTrainedModel]:
