@@ -7,11 +7,11 @@ to the answer, as in `unblank.tokenization.encoding`.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import TYPE_CHECKING
 
 from unblank.generation.rows import Prompt
 from unblank.plurals import counted
+from unblank.settings.ranges import check_count
 from unblank.tokenization.encoding import encode_texts, encode_with_blanks
 from unblank.tokenization.fewest import fewest_tokens
 from unblank.tokenization.special import BLANK_TOKENS, GMASK_TOKEN, SpecialIds
@@ -75,8 +75,9 @@ def read_text(
     if isinstance(order, str):
         raise ValueError(f"order is {order!r}: give the blanks by numbers from 0, or 'confidence'")
     order = tuple(range(num_blanks)) if order is None else tuple(order)
-    is_whole = all(isinstance(blank, Integral) and not isinstance(blank, bool) for blank in order)
-    if not is_whole or sorted(order) != list(range(num_blanks)):
+    for blank in order:
+        check_count(blank, "order", low=0)
+    if sorted(order) != list(range(num_blanks)):
         raise ValueError(
             f"order {order} does not fit {_shortened(text)!r}: give each of its {num_blanks} "
             f"blanks once, counted from 0"
