@@ -99,8 +99,8 @@ def evaluate_model(
     Raises:
         ValueError, TypeError, FileNotFoundError, ImportError: as for the command.
     """
-    from unblank.evaluation.options import suite_options
     from unblank.evaluation.run import evaluate
+    from unblank.evaluation.suite_options import suite_options
 
     folder = _folder_of(model)
     data = GivenData(folder / "evaluations" / _GIVEN_DATA)

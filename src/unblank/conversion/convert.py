@@ -12,7 +12,6 @@ from unblank.conversion.ganlm import plan_ganlm
 from unblank.conversion.glm import plan_glm
 from unblank.conversion.options import (
     ConvertOptions,
-    DType,
     FamilyChoice,
     FfnOrder,
     Part,
@@ -23,6 +22,7 @@ from unblank.conversion.provenance import provenance_of, write_provenance
 from unblank.conversion.source import Source, open_source
 from unblank.conversion.writer import write_model
 from unblank.path_arguments import given_path
+from unblank.settings.choices import DType
 from unblank.unicode import require_texts
 
 __all__ = ["Conversion", "convert", "plan_conversion", "write_conversion"]

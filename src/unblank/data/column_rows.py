@@ -65,5 +65,5 @@ def wanted_columns(path: Path, present: list[str], names: Sequence[str]) -> list
     columns = [name if name in present else name.partition(".")[0] for name in names]
     for name, column in zip(names, columns, strict=True):
         if column not in present:
-            raise ValueError(no_field(str(path), dict.fromkeys(present), name))
+            raise ValueError(f"{path}: {no_field(dict.fromkeys(present), name)}")
     return list(dict.fromkeys(columns)) or None

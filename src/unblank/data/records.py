@@ -102,4 +102,4 @@ def _table_records(path: Path, rows: _Rows, wanted: Sequence[str]) -> Iterator[R
         yield place, dict(zip(names, row, strict=True))
     absent = [name for name in wanted if is_empty and name not in names]
     if names and absent:  # which nobody else can see where there are no rows
-        raise ValueError(no_field(place, dict.fromkeys(names), absent[0]))
+        raise ValueError(f"{place}: {no_field(dict.fromkeys(names), absent[0])}")

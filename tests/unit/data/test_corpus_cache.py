@@ -302,7 +302,7 @@ def test_a_corpus_is_known_by_a_link_and_as_the_folder_at_hand(
 def test_a_corpus_of_several_shards_is_opened_as_the_folder_at_hand(
     folder, tokenizer, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(shards, "_SHARD_BYTES", 10)
+    monkeypatch.setattr(shards, "_SHARD_BYTES", 2000)
     corpus = prepare(folder, tokenizer, tmp_path / "shards")
     assert len(list((tmp_path / "shards").glob("*/manifest.json"))) > 2
     monkeypatch.chdir(corpus.folder)

@@ -278,10 +278,10 @@ def test_multiple_choice_sums_the_log_probabilities_of_each_choice():
     ("inputs", "message"),
     [
         ({"segment_ids": torch.ones(1, 4)}, "is_prefix"),
-        ({"is_prefix": torch.ones(1, 4, dtype=torch.bool)}, "give segment_ids"),
+        ({"is_prefix": torch.ones(1, 4, dtype=torch.bool)}, "segment_ids"),
         (
             {"branch_ends": torch.ones(1, 4), "prefix_lengths": torch.tensor([2])},
-            "branch_ends .* give segment_ids",
+            "branch_ends .*segment_ids",
         ),
         ({"attention_mask": torch.ones(1, 1, 4, 4), "prefix_lengths": torch.tensor([2])}, "4-D"),
         ({"position_ids": torch.zeros(3, 4, dtype=torch.long)}, r"\(2, 1, 4\)"),

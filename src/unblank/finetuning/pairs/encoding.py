@@ -10,7 +10,7 @@ from unblank.finetuning.pairs.encoded import EncodedPairs, TokenTable
 from unblank.finetuning.pairs.fills import encode_fills, num_blanks
 from unblank.finetuning.pairs.text import TextPair
 from unblank.finetuning.settings import PairSettings
-from unblank.progress_bars import progress_bar
+from unblank.progress_bars import counting_bar
 from unblank.tokenization.encoding import encode_with_blanks, text_encoder
 from unblank.tokenization.source_layout import encoder_source, glm_part_a, glm_source
 from unblank.tokenization.special import BLANK_TOKENS, SpecialIds
@@ -110,15 +110,15 @@ class PairEncoder:
 
     def _ids(self, texts: Sequence[str], name: str) -> Iterator[list[int]]:
         core = text_encoder(self.tokenizer)
-        with progress_bar(show=self.show_progress and len(texts) > _CHUNK) as progress:
-            task = progress.add_task(f"encoding {name}", total=len(texts))
+        is_shown = self.show_progress and len(texts) > _CHUNK
+        with counting_bar(f"encoding {name}", len(texts), show=is_shown) as advance:
             for start in range(0, len(texts), _CHUNK):
                 chunk = list(texts[start : start + _CHUNK])
                 encoded = core.encode_batch_fast(chunk, add_special_tokens=False)
                 ids = [encoding.ids for encoding in encoded]
                 note_unknown(self.tokenizer, chunk, ids)
                 yield from ids
-                progress.advance(task, len(chunk))
+                advance(len(chunk))
 
     def _laid_out(self, ids: Sequence[int], tag_id: int | None) -> tuple[int, ...]:
         """Return what the model reads, uncut."""
