@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from unblank.answering.answer_file import AnswerFile, require_absent, resume_hint_on_failure
-from unblank.data.shards import share_out
+from unblank.data.sharing import share_out
 from unblank.engine.parallel import World
 from unblank.progress_bars import counting_bar
 

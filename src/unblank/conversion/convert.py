@@ -7,7 +7,7 @@ from pathlib import Path
 from unblank.atomic_folders import new_folder
 from unblank.conversion.deltalm import plan_deltalm
 from unblank.conversion.detect import Detection, detect_family
-from unblank.conversion.encoder import plan_encoder
+from unblank.conversion.encoder_plan import plan_encoder
 from unblank.conversion.ganlm import plan_ganlm
 from unblank.conversion.glm import plan_glm
 from unblank.conversion.options import (

@@ -5,6 +5,7 @@ A list of sentences in a field is joined by spaces. Dots lead to fields inside f
 """
 
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from string import Formatter
 from typing import Any
@@ -20,6 +21,7 @@ __all__ = [
     "no_field",
     "raw_value",
     "require_text",
+    "require_unique",
     "with_nested",
 ]
 
@@ -171,3 +173,18 @@ def _nested(record: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _joined(value: str | list[str]) -> str:
     return value if isinstance(value, str) else " ".join(value)
+
+
+def require_unique(place: str, names: Sequence[str]) -> None:
+    """Refuse columns of which several have one name.
+
+    Args:
+        place: what has them, for messages.
+        names: of the columns.
+
+    Raises:
+        ValueError: two have one name.
+    """
+    name, times = Counter(names).most_common(1)[0] if names else ("", 0)
+    if times > 1:
+        raise ValueError(f"{place}: {times} columns have the name {name!r}: rename them")

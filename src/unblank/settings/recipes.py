@@ -8,6 +8,7 @@ import os
 import types
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -80,7 +81,7 @@ def from_mapping(kind: type[_Settings], mapping: object, name: str = "") -> _Set
         raise TypeError(
             f"{name or 'a recipe'} must be a mapping of keys to values, got {mapping!r}"
         )
-    hints = get_type_hints(kind, include_extras=True)
+    hints = _hints_of(kind)
     allowed = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     for key in mapping:
         if key not in allowed:
@@ -98,6 +99,12 @@ def from_mapping(kind: type[_Settings], mapping: object, name: str = "") -> _Set
         return kind(**values)
     except ValueError as error:
         raise ValueError(f"{name}: {error}" if name else str(error)) from error
+
+
+@cache
+def _hints_of(kind: type) -> dict[str, Any]:
+    """Return the types of the fields of a dataclass, which a sweep asks for again and again."""
+    return get_type_hints(kind, include_extras=True)
 
 
 def merged_sections(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:

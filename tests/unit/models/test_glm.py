@@ -11,8 +11,9 @@ from unblank.models import (
     GlmInfillForConditionalGeneration,
     GlmInfillForMultipleChoice,
     GlmInfillForSequenceClassification,
+    kept_logits,
 )
-from unblank.models.glm import GLM_PRESETS, glm_config, modeling
+from unblank.models.glm import GLM_PRESETS, glm_config
 
 # requirements.md 1.4 and the published checkpoints, millions of parameters
 PUBLISHED_MILLIONS = {
@@ -175,7 +176,7 @@ def test_labels_score_only_their_positions(model):
 
 
 def test_the_last_layer_leaves_out_unscored_tokens_without_changing_a_gradient(model, monkeypatch):
-    monkeypatch.setattr(modeling, "_COLUMNS_MULTIPLE", 2)
+    monkeypatch.setattr(kept_logits, "_COLUMNS_MULTIPLE", 2)
     generator = torch.Generator().manual_seed(3)
     ids = torch.randint(10, 90, (3, 14), generator=generator)
     inputs = {

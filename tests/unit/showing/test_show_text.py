@@ -150,7 +150,7 @@ def test_a_file_is_read_as_in_training(tmp_path):
     }
 
 
-def test_a_tokenizer_folder_is_used(tmp_path, monkeypatch, caplog):
+def test_a_tokenizer_folder_is_used(tmp_path, monkeypatch):
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -167,7 +167,8 @@ def test_a_tokenizer_folder_is_used(tmp_path, monkeypatch, caplog):
         extra_special_tokens=[token for token in strings if token not in ("[UNK]", "[MASK]")],
     )
     tokenizer.save_pretrained(tmp_path)
-    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
+    logged: list[logging.LogRecord] = []
+    monkeypatch.setattr(logging.Logger, "handle", lambda logger, record: logged.append(record))
     # What kind of model lies beside the tokenizer does not matter.
     (tmp_path / "config.json").write_text('{"model_type": "of_another_library"}')
     output = shown(text="the lamp in the house . the lamp", tokenizer=tmp_path)
@@ -175,7 +176,7 @@ def test_a_tokenizer_folder_is_used(tmp_path, monkeypatch, caplog):
         *("lamp", "in", "the", ".", "[UNK]", "[CLS]", "[MASK]", "<sop>", "<eos>")
     }
     assert "without --tokenizer" not in output
-    assert not caplog.records
+    assert not logged
 
 
 @pytest.mark.parametrize(

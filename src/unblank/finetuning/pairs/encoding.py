@@ -154,10 +154,12 @@ class PairEncoder:
             _require_tokens(ids, pairs[owners[number]], "target")
         if self.settings.too_long != "refuse":
             return
+        limit = self.settings.max_source_length
         for number in sorted(long_sources):
-            _refuse_long(pairs[number], "source", source_lengths[number], self.settings)
+            _refuse_long(pairs[number], "source", source_lengths[number], limit)
+        limit = self.settings.max_target_length
         for number in long_targets:
-            _refuse_long(pairs[owners[number]], "target", len(targets[number]) + 1, self.settings)
+            _refuse_long(pairs[owners[number]], "target", len(targets[number]) + 1, limit)
 
 
 def _cut_far_from_blank(ids: Sequence[int], blank: int, excess: int, place: str) -> Sequence[int]:
@@ -176,8 +178,7 @@ def _require_tokens(ids: Sequence[int], pair: TextPair, side: str) -> None:
         raise ValueError(f"{pair.place}: the {side} has no token: remove the pair")
 
 
-def _refuse_long(pair: TextPair, side: str, length: int, settings: PairSettings) -> None:
-    limit = getattr(settings, f"max_{side}_length")
+def _refuse_long(pair: TextPair, side: str, length: int, limit: int) -> None:
     raise ValueError(
         f"{pair.place}: the {side} has {length} tokens, but seq2seq.max_{side}_length is {limit}: "
         "shorten it, raise the limit, or have it cut (--seq2seq.too-long cut)"
