@@ -33,6 +33,7 @@ __all__ = [
     "fit_pattern",
     "parse_pattern",
     "parse_template",
+    "template_text",
 ]
 
 End = Literal["start", "end"]
@@ -162,6 +163,14 @@ def fill_template(template: Template, fields: Mapping[str, str]) -> str:
         ValueError: if a field is missing.
     """
     return "".join(part if isinstance(part, str) else _value(part, fields) for part in template)
+
+
+def template_text(template: Template) -> str:
+    """Return a template as it is written, the reverse of `parse_template`."""
+    return "".join(
+        part if isinstance(part, str) else "{" + "|".join([part.name, *part.filters]) + "}"
+        for part in template
+    )
 
 
 def fill_pattern(pattern: Pattern, fields: Mapping[str, str]) -> FilledPattern:
