@@ -109,7 +109,15 @@ def _check_as_written(folder: Path) -> None:
 
 
 def require_folder(folder: Path) -> None:
-    """Raise FileNotFoundError if there is no such folder; the message names similar ones."""
+    """Raise for a folder that cannot be opened, whatever it holds.
+
+    Args:
+        folder: of a model, an adapter or a run.
+
+    Raises:
+        FileNotFoundError: there is no such folder; the message names similar ones.
+        ValueError: a link in it leads out of it, or nowhere.
+    """
     if not folder.is_dir():
         siblings = (
             [path.name for path in folder.parent.glob("*/")] if folder.parent.is_dir() else []
@@ -119,6 +127,7 @@ def require_folder(folder: Path) -> None:
             near
         )
         raise FileNotFoundError(f"no folder {folder}{hint}")
+    refuse_links_out(folder)
 
 
 def _check_files(folder: Path, must_write: bool) -> type[PreTrainedModel]:
