@@ -70,7 +70,7 @@ def open_tokenizer(
     elif checkpoint is None and (ignored := _ignored(model, settings, family)):
         display.say(f"note: {', '.join(ignored)} ignored: {given} has its tokenizer")
     tokenizer = tokenizer_in(given)
-    unframe(tokenizer)  # a new classifier frames its own texts, and no other model frames any
+    unframe(tokenizer)  # a tuned model frames texts in its own way
     if checkpoint is not None and existing is None:
         _require_same_case(tokenizer, settings.lowercase, checkpoint)
     if checkpoint is None and model.init_from is not None and settings.path is not None:

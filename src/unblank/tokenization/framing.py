@@ -1,4 +1,4 @@
-"""A tokenizer that puts the special tokens of a classifier around texts by itself.
+"""A tokenizer that puts the special tokens of a tuned model around texts by itself.
 
 For programs that know nothing of this library and encode as `tokenizer(text)` does, transformers'
 pipelines among them. The library adds these tokens itself and asks tokenizers for none.
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Frame", "Truncation", "frame_in", "framed", "unframe"]
 
-_SETTING = "classifier_frame"
-"""Field of `tokenizer_config.json` with what a classifier's tokenizer was given; see `Frame`."""
+_SETTING = "text_frame"
+"""Field of `tokenizer_config.json` with what a tokenizer was given; see `Frame`."""
 
 Truncation = Literal["only_first", "only_second"]
 """Which text gives way in a row that is too long, as transformers calls it."""
@@ -23,10 +23,10 @@ Truncation = Literal["only_first", "only_second"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """What a classifier reads.
+    """What a model reads.
 
     Attributes:
-        texts: the one or two texts of a row, with the `{field}`s of the task that are in them.
+        texts: the one or two texts of a row, with the `{field}`s that are in them.
         truncation: the text that is cut in a row that is too long; None if cutting tokens is not
             what the task asks for.
         side: the end at which it is cut.
@@ -44,9 +44,10 @@ def framed(
     start: Sequence[int],
     between: Sequence[int],
     end: Sequence[int],
-    max_length: int,
+    max_length: int | None = None,
+    is_plain: bool,
 ) -> "PreTrainedTokenizerFast":
-    """Return a copy that gives a classifier's rows, and reads special tokens in texts as text.
+    """Return a copy that makes the rows that a model reads.
 
     Args:
         tokenizer: that adds nothing, or what it adds is replaced.
@@ -54,7 +55,9 @@ def framed(
         start: ids before the first text.
         between: ids between two texts.
         end: ids after the last one.
-        max_length: tokens to which a row is cut where truncation is asked for.
+        max_length: tokens to which a row is cut where truncation is asked for; None for what the
+            tokenizer has.
+        is_plain: whether special tokens in texts are read as text.
     """
     from tokenizers.processors import TemplateProcessing
 
@@ -68,8 +71,9 @@ def framed(
             for name, ids in parts.items()
         ],
     )
-    made.model_max_length = max_length
-    _set(made, split_special_tokens=True, truncation_side=frame.side)
+    if max_length is not None:
+        made.model_max_length = max_length
+    _set(made, split_special_tokens=is_plain, truncation_side=frame.side)
     made.init_kwargs[_SETTING] = asdict(frame)
     return made
 
@@ -87,7 +91,7 @@ def frame_in(settings: Mapping[str, Any]) -> Frame | None:
 
 
 def unframe(tokenizer: "PreTrainedTokenizerFast") -> None:
-    """Take from a classifier's tokenizer what `framed` gave it; any other is left as it is."""
+    """Take from a tokenizer what `framed` gave it; any other is left as it is."""
     from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
     if tokenizer.init_kwargs.pop(_SETTING, None) is None:

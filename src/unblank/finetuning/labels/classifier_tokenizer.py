@@ -32,6 +32,7 @@ def classifier_tokenizer(encoder: RowEncoder) -> PreTrainedTokenizerFast:
         between=encoder.between,
         end=(encoder.special.eos,),
         max_length=encoder.max_length,
+        is_plain=True,
     )
 
 
