@@ -34,12 +34,11 @@ classify("a text")
 """
 _CALL_OF_PAIR = _CALL.replace('"a text"', '{"text": "one text", "text_pair": "another text"}')
 _PREDICT = "`unblank predict` answers whole files, shortens texts as the task says"
-_UNFRAMED = f"""{_PREDICT}.
-
-After `import unblank`, transformers' `AutoModelForSequenceClassification` opens it, too. The
-tokenizer does not make the rows of its training: put the same special tokens around each text as
-training did.
-"""
+_OPENED = "After `import unblank`, transformers' `AutoModelForSequenceClassification` opens it"
+_UNFRAMED = (
+    "The tokenizer does not make the rows of its training: put the same special tokens around each "
+    "text as training did."
+)
 
 
 def write_card(folder: Path, provenance: Mapping[str, Any]) -> None:
@@ -76,8 +75,10 @@ def _digest(text: str) -> str:
 def _model_text(folder: Path, config: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
     names = config.get("architectures") or [config.get("model_type", "model")]
     positions = config.get("max_position_embeddings")
-    limits = [f"It reads and writes at most {positions:,} tokens."] if positions else []
-    if "Classification" in names[0]:
+    is_classifier = "Classification" in names[0]
+    does = "reads" if is_classifier else "reads and writes"
+    limits = [f"It {does} at most {positions:,} tokens."] if positions else []
+    if is_classifier:
         use = _use_of_classifier(folder, config)
     else:
         use = f"{_LOADED}\nAfter `import unblank`, transformers' Auto classes open it, too."
@@ -86,9 +87,11 @@ def _model_text(folder: Path, config: Mapping[str, Any], provenance: Mapping[str
 
 def _use_of_classifier(folder: Path, config: Mapping[str, Any]) -> str:
     path = folder / "tokenizer_config.json"
-    frame = frame_in(read_json_object(path)) if path.is_file() else None
+    if not path.is_file():
+        return f"{_OPENED}, with the tokenizer of its training."
+    frame = frame_in(read_json_object(path))
     if frame is None:
-        return _UNFRAMED
+        return f"{_PREDICT}.\n\n{_OPENED}. {_UNFRAMED}"
     example = _CALL_OF_PAIR if len(frame.texts) > 1 else _CALL
     texts = " and ".join(f"`{text}`" for text in frame.texts)
     lines = [f"It reads {texts}: give the same, with the words around the fields if there are any."]
