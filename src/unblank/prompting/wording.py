@@ -17,7 +17,6 @@ from unblank.prompting.patterns import (
     Template,
     fill_template,
     parse_pattern,
-    template_text,
 )
 from unblank.prompting.verbalizers import Verbalizer, parse_verbalizer
 from unblank.prompting.yaml_lines import LineText, at_line
@@ -187,7 +186,7 @@ def _patterns(texts: Sequence[str], usual: Sequence[str]) -> tuple[Pattern, ...]
 def _with_words(pattern: Pattern, words: Mapping[str, str]) -> Pattern:
     """Return a pattern with words in place of some of its fields."""
     before, after = (_joined(_filled(part, words)) for part in (pattern.before, pattern.after))
-    text = f"{template_text(before)}{pattern.blank}{template_text(after)}"
+    text = "".join(map(str, (*before, pattern.blank, *after)))
     return Pattern(LineText(text, getattr(pattern.text, "line", 0)), before, pattern.blank, after)
 
 

@@ -7,7 +7,6 @@ cannot make rows of more than two texts, and cuts only a text that is one whole 
 from transformers import PreTrainedTokenizerFast
 
 from unblank.finetuning.labels.classifier_rows import RowEncoder
-from unblank.prompting.patterns import template_text
 from unblank.tokenization.framing import Frame, Truncation, framed
 
 __all__ = ["classifier_tokenizer"]
@@ -37,7 +36,7 @@ def classifier_tokenizer(encoder: RowEncoder) -> PreTrainedTokenizerFast:
 
 
 def _frame(encoder: RowEncoder) -> Frame:
-    texts = tuple(template_text(template) for template in encoder.task.classifier)
+    texts = tuple("".join(map(str, template)) for template in encoder.task.classifier)
     if encoder.cut is None:
         return Frame(texts=texts)
     number, end = encoder.cut
