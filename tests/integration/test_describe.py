@@ -151,6 +151,9 @@ def test_adapters_and_classifiers_say_their_task(toys, tmp_path):
     assert found.facts["classifier"]["labels"] == "good, bad"
     assert found.facts["made"]["task"] == str(toys["task"])
     assert not any("fill" in command for command in found.next_commands)
+    tuned = run_finetune(labelled_config(toys, tmp_path / "tuned", train=train))
+    first, *_ = describe_folder(tuned).next_commands
+    assert first == f"unblank predict {tuned} INPUT OUTPUT"
 
 
 def test_what_is_no_folder_of_ours_is_said(tmp_path):
