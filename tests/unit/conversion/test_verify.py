@@ -50,7 +50,7 @@ def save(recorded, path):
 
 
 def failed(verification):
-    return [check.name for check in verification.checks if not check.holds]
+    return [check.name for check in verification.checks if check.holds is False]
 
 
 @pytest.mark.parametrize("name", ["r.safetensors", "r.npz", "r.json"])
