@@ -40,9 +40,10 @@ _ONLY_OF: dict[str, tuple[AnswerKind, ...]] = {
 class CalibrateSettings:
     """Learn from known answers how often a model is right when it says how sure it is.
 
-    Labels: unblank calibrate runs/mails --data other_mails.csv
+    Of labels, of blanks:
 
-    Blanks: unblank calibrate runs/mine --data other_texts.txt
+    unblank calibrate runs/mails --data other_mails.csv
+    unblank calibrate runs/mine --data other_texts.txt
 
     Give data that the model was not trained on. What is learned is kept in the model's folder, and
     fill, predict, score and serve use it: every answer gets the probability that it is right.

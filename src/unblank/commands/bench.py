@@ -18,7 +18,11 @@ _QUIET = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchSettings:
-    """Measure speed and memory beside transformers' BERT, T5 and BART, in turns on this machine."""
+    """Measure speed and memory beside transformers' BERT, T5 and BART, in turns on this machine.
+
+    unblank bench train --size toy
+    unblank bench all --json out.json
+    """
 
     which: Positional[
         Literal["train", "sampler", "fill", "generate", "score", "serve", "convert", "all"]

@@ -24,6 +24,9 @@ _OPTIONS = {
 class DemoSettings:
     """Train a tiny GLM on this machine and fill blanks with it.
 
+    unblank demo
+    unblank demo --text my_text/ --minutes 10
+
     The corpus is the English prose that the installation carries (the documentation inside Python
     and the packages that Unblank needs), or your own text.
     """

@@ -20,12 +20,12 @@ __all__ = ["GenerateSettings"]
 class GenerateSettings(RuleSettings, GenerationOptions):
     """Write answers to sources: translate, summarise, ask, verbalise, as the model was trained to.
 
-    One source: unblank generate MODEL "A man sleeps." --num-beams 5
+    To one source, under rules, to a file of them:
 
-    A file: unblank generate MODEL --input test.jsonl --source en --references de --num-beams 5
-    --output test.de.jsonl --metrics bleu chrf
-
-    Under rules: unblank generate MODEL "A man sleeps." --rules words=..6 'excludes=woman'
+    unblank generate runs/en-de "A man sleeps." --num-beams 5
+    unblank generate runs/en-de "A man sleeps." --rules words=..6 'excludes=woman'
+    unblank generate runs/en-de --input test.jsonl --source en --references de \\
+        --output test.de.jsonl --num-beams 5 --metrics bleu chrf
 
     Answers keep the order of the sources. With --output they are written as they come to
     OUTPUT.part, which becomes OUTPUT when all are there; the same command again continues where an

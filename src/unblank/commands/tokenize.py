@@ -24,7 +24,10 @@ __all__ = ["TokenizeSettings", "parse", "run"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenizeSettings(VocabularySettings):
-    """Train a tokenizer on text and save it as a folder that `AutoTokenizer` opens."""
+    """Train a tokenizer on text and save it as a folder that `AutoTokenizer` opens.
+
+    unblank tokenize --train corpus/ --kind wordpiece --vocab-size 16000 --output tokenizer
+    """
 
     output: PathText
     """Folder for tokenizer.json and tokenizer_config.json."""

@@ -72,9 +72,8 @@ def test_infilling_writes_the_same_blanks_each_time(model_folder, data_folder, t
 def test_infilling_leaves_out_what_the_model_has_no_room_for(model_folder, tmp_path, capsys):
     (tmp_path / "a.txt").write_text("the old cat sat on a mat\n" + "the cat sat " * 400 + "\n")
     output = tmp_path / "out.json"
-    words = (
-        f"--suite infilling --mask-ratios 0.4 --max-tokens 4 --file {tmp_path / 'a.txt'}".split()
-    )
+    file = tmp_path / "a.txt"
+    words = f"--suite infilling --mask-ratios 0.4 --max-tokens 4 --file {file}".split()
     main(["evaluate", str(model_folder), *words, "--output", str(output)])
     assert "left out 1 of 2 texts" in capsys.readouterr().err
     (prediction,) = json.loads(output.read_text())["predictions"]
