@@ -92,7 +92,7 @@ import unblank
 model = unblank.load("path/of/this/folder")
 ```
 
-{use}
+{use} `unblank info path/of/this/folder` lists what it can do.
 
 ## Limits
 

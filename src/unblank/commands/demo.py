@@ -37,7 +37,8 @@ class DemoSettings:
     output: Path = Path("unblank-demo")
     """Folder for the corpus, the model, the metrics and the plot."""
     minutes: Annotated[Positive[float], Excludes("steps")] = 2.4
-    """Time to train; less gives a worse model. The number of steps is found from the first few."""
+    """Time to train, reading the text included; less gives a worse model. The number of steps is
+    found from the first few."""
     steps: Positive[int | None] = None
     """Training steps, instead of minutes."""
     seed: Seed[int] = 0

@@ -18,13 +18,13 @@ __all__ = ["GenerateSettings"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GenerateSettings(RuleSettings, GenerationOptions):
-    """Write answers to sources: translate, summarise, ask, verbalise, as the model was trained to.
+    r"""Write answers to sources: translate, summarise, ask, verbalise, as the model was trained to.
 
     To one source, under rules, to a file of them:
 
     unblank generate runs/en-de "A man sleeps." --num-beams 5
     unblank generate runs/en-de "A man sleeps." --rules words=..6 'excludes=woman'
-    unblank generate runs/en-de --input test.jsonl --source en --references de \\
+    unblank generate runs/en-de --input test.jsonl --source en --references de \
         --output test.de.jsonl --num-beams 5 --metrics bleu chrf
 
     Answers keep the order of the sources. With --output they are written as they come to
