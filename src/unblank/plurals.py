@@ -18,16 +18,18 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
-def numbered(noun: str, first: int, count: int) -> str:
-    """Return the noun with the numbers of `count` things in a row, from `first` on.
+def numbered(count: int, noun: str, plural: str | None = None, *, first: int = 0) -> str:
+    """Return the numbers that some things in a row have, with the noun that fits.
 
     Args:
-        noun: its singular; the plural adds an s.
+        count: of the things, 1 or more.
+        noun: its singular.
+        plural: its plural; None adds an s.
         first: number of the first one.
-        count: 1 or more.
 
     Example:
-        >>> numbered("row", 7, 1), numbered("row", 7, 3)
-        ('row 7', 'rows 7 to 9')
+        >>> numbered(1, "blank"), numbered(3, "row", first=7)
+        ('blank 0', 'rows 7 to 9')
     """
-    return f"{noun} {first}" if count == 1 else f"{noun}s {first} to {first + count - 1}"
+    last = first + count - 1
+    return f"{noun} {first:,}" if count == 1 else f"{plural or noun + 's'} {first:,} to {last:,}"

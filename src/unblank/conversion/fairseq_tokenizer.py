@@ -249,7 +249,9 @@ def name_rows(
             "language tags, name them in order with --language-tags"
         )
     if tags:
-        evidence.append(f"language tags: {numbered('row', len(names) - len(tags), len(tags))}")
+        evidence.append(
+            f"language tags: {numbered(len(tags), 'row', first=len(names) - len(tags))}"
+        )
     return TokenRows(
         names=tuple(names), tags=tuple(tags), num_new=num_new, evidence=tuple(evidence)
     )

@@ -133,4 +133,4 @@ def _about_tags(rows: TokenRows) -> str:
     first = rows.ids[rows.tags[0]]
     last = f"the last {counted(rows.num_new, 'row')}" if rows.num_new > 1 else "the last row"
     new = f"; {last} must still be trained" if rows.num_new else ""
-    return f"language tags: {numbered('token', first, len(rows.tags))}{new}"
+    return f"language tags: {numbered(len(rows.tags), 'token', first=first)}{new}"
