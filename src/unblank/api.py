@@ -11,7 +11,7 @@ from unblank.adapters.calibration import calibration_of
 from unblank.adapters.opening import load_adapted
 from unblank.adapters.record import has_adapter
 from unblank.calibration.record import Calibration
-from unblank.families.loading import LanguageModel, load_folder
+from unblank.families.loading import LanguageModel, load_folder, require_rows
 from unblank.families.table import family_of_model
 from unblank.generation.candidates import CandidateScorer, ScoringOptions
 from unblank.generation.constraining import TextRules
@@ -67,12 +67,7 @@ class Unblank:
         tokenizer: "PreTrainedTokenizerFast",
         calibration: Calibration | None = None,
     ) -> None:
-        rows = model.config.vocab_size
-        if len(tokenizer) > rows:
-            raise ValueError(
-                f"the tokenizer has {len(tokenizer)} tokens but the model's embedding table has "
-                f"only {rows} rows: this tokenizer does not belong to these weights"
-            )
+        require_rows(model, tokenizer, "the tokenizer")
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.calibration = calibration

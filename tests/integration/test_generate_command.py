@@ -163,7 +163,7 @@ def test_an_interrupted_run_goes_on_with_the_same_answers(
     monkeypatch.setattr(generate_windows, "_answers", answers)
     with pytest.raises(Stopped):
         generate(*arguments, "--output", output)
-    assert "2 of 5 answers are in" in capsys.readouterr().err
+    assert "has 2 answers of 5" in capsys.readouterr().err
     part = tmp_path / "out.jsonl.part"
     assert not output.exists()
     with part.open("a") as file:

@@ -14,6 +14,7 @@ from typing import Any
 
 from unblank.disk_errors import writes_to
 from unblank.integrity import digest_damage, read_record, seal, write_atomically
+from unblank.plurals import counted
 from unblank.terminal_text import print_message
 
 __all__ = ["AnswerFile", "require_absent", "resume_hint_on_failure"]
@@ -144,14 +145,14 @@ def require_absent(path: Path) -> None:
 
 @contextmanager
 def resume_hint_on_failure(
-    file: AnswerFile, total: int | None = None, *, what: str = "answers"
+    file: AnswerFile, total: int | None = None, *, what: tuple[str, str] = ("answer", "answers")
 ) -> Iterator[None]:
     """Say where the answers so far are if the rest does not come.
 
     Args:
         file: of the answers.
         total: number of all; None if it is not known.
-        what: the answers are.
+        what: one answer is called, and several are.
     """
     try:
         yield
@@ -159,8 +160,8 @@ def resume_hint_on_failure(
         if num_done := len(file):
             of_all = "" if total is None else f" of {total:,}"
             print_message(
-                f"{num_done:,}{of_all} {what} are in {file.part}; run the same command again to "
-                "continue after them"
+                f"{file.part} has {counted(num_done, *what)}{of_all}; run the same command again "
+                "to continue there"
             )
         else:
             file.discard()

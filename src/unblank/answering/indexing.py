@@ -71,7 +71,11 @@ def index_texts(
                 ]
 
             shared.answer(
-                _windows(texts), _num_characters, cut, doing="index", what="groups of documents"
+                _windows(texts),
+                _num_characters,
+                cut,
+                doing="index",
+                what=("group of documents", "groups of documents"),
             )
             report = None
             try:

@@ -105,7 +105,7 @@ class SharedAnswers:
         *,
         doing: str,
         longest_first: bool = False,
-        what: str = "batches of answers",
+        what: tuple[str, str] = ("batch of answers", "batches of answers"),
     ) -> None:
         """Answer this process's share of each window, until all processes have done theirs.
 
@@ -115,7 +115,7 @@ class SharedAnswers:
             answer: answers a batch, as JSON can hold it.
             doing: beside the progress bar.
             longest_first: as for `batches_of`.
-            what: is written, for a message.
+            what: a batch that is written is called, and several are, for a message.
         """
         file, num_done = self._file, len(self._file)
         with (

@@ -66,7 +66,7 @@ def test_an_index_goes_on_after_a_kill(index_folder, tmp_path, monkeypatch, caps
     words += ["--text-unit", "line"]
     with pytest.raises(KeyboardInterrupt):
         index.run(index.parse(words))
-    assert "2 groups of documents" in capsys.readouterr().err
+    assert "has 2 groups of documents;" in capsys.readouterr().err
     with pytest.raises(ValueError, match="passage_words"):
         index.run(index.parse([*words, "--passage-words", "7"]))
     monkeypatch.setattr(indexing, "cut_document", usual)
