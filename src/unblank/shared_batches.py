@@ -27,10 +27,6 @@ class _Processes:
     get: Callable[[Callable[[], Any]], Any]
 
 
-def _compute(batch: Callable[[], Any]) -> Any:
-    return batch()
-
-
 _PROCESSES: ContextVar[_Processes | None] = ContextVar("processes", default=None)
 
 
@@ -39,7 +35,7 @@ def sharing_batches(
     rank: int,
     size: int,
     gather: Callable[[Any], list[Any]],
-    get: Callable[[Callable[[], Any]], Any] = _compute,
+    get: Callable[[Callable[[], Any]], Any] = lambda batch: batch(),
 ) -> Iterator[None]:
     """Share out the batches of the block.
 

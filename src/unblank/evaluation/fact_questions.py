@@ -17,6 +17,7 @@ from unblank.generation.passages import Passage, behind_passage, log_weights, mi
 from unblank.generation.prompts import encode_candidate
 from unblank.generation.score import Cloze
 from unblank.plurals import counted
+from unblank.progress_bars import counting_bar
 from unblank.prompting.scoring import length_batches, score_clozes
 from unblank.shared_batches import in_turns
 from unblank.tokenization.encoding import encode_with_blanks
@@ -152,7 +153,7 @@ def score_facts(
             mixed.append(mix_passages(own, log_weights(one.passages)) if one.passages else own[0])
         return mixed
 
-    with torch.inference_mode(), session.bar(name, len(asked)) as advance:
+    with torch.inference_mode(), counting_bar(name, len(asked)) as advance:
         for batch, of_batch in zip(batches, in_turns(batches, scored), strict=True):
             for number, scores_C in zip(batch, of_batch, strict=True):
                 scores[number] = scores_C

@@ -12,12 +12,14 @@ from unblank.calibration.record import LabelCalibration
 from unblank.families.table import family_of_model
 from unblank.generation.options import GenerationOptions
 from unblank.generation.passages import Passage, behind_passage, log_weights, mix_passages
-from unblank.generation.priors import Normalization, without_prior
+from unblank.generation.priors import without_prior
 from unblank.generation.prompts import encode_candidate, read_text
 from unblank.generation.results import CandidateScore, Scores
 from unblank.generation.score import Cloze, score_batch
 from unblank.generation.sources import read_sources
 from unblank.generation.target_score import score_targets
+from unblank.plurals import numbered
+from unblank.settings.choices import Context, Normalization
 from unblank.settings.ranges import NotNegative, check_values
 from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.special import MASK_TOKEN, special_ids
@@ -39,7 +41,7 @@ class ScoringOptions:
     normalization: Normalization = "sum"
     content_free: tuple[str, ...] = ()
     include_end: bool = True
-    context: Literal["bi", "uni"] = "bi"
+    context: Context = "bi"
     source_tag: str | None = None
 
     def __post_init__(self) -> None:
@@ -223,7 +225,7 @@ class CandidateScorer:
         blanked = read_text(tokenizer, special_ids(tokenizer), text, max_positions=limit)
         places = blanked.prompt.blanks
         if not 0 <= blank < len(places):
-            raise ValueError(f"blank is {blank}, but {text!r} has blanks 0 to {len(places) - 1}")
+            raise ValueError(f"blank is {blank}, but {text!r} has {numbered(len(places), 'blank')}")
         token_ids = [encode_candidate(tokenizer, blanked.parts, blank, one) for one in candidates]
         # Position 0 inside the span is that of the text, and [sop] takes position 1.
         _require_positions(candidates, token_ids, limit - 1)

@@ -6,19 +6,17 @@ A task may be asked in English, in the language of the example (translated), or 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from unblank.languages import find_language
+from unblank.plurals import numbered
 from unblank.prompting.examples import TaskExample
 from unblank.prompting.patterns import Pattern
 from unblank.prompting.task import ClozeTask, TaskPattern
 from unblank.prompting.verbalizers import Verbalizer
 from unblank.prompting.wording import ENGLISH, Wording
+from unblank.settings.choices import PromptMode, WordMode
 
 __all__ = ["AS_IT_STANDS", "Asking", "without_content"]
-
-PromptMode = Literal["english", "translated", "universal"]
-WordMode = Literal["english", "own", "all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +172,8 @@ def _numbered(task: ClozeTask, patterns: Sequence[Pattern], number: int | None) 
     number = number or 0
     if number >= len(patterns):
         raise ValueError(
-            f"task {task.name!r} has prompts 0 to {len(patterns) - 1} in these words, not {number}"
+            f"task {task.name!r} has {numbered(len(patterns), 'prompt')} in these words, not "
+            f"{number}"
         )
     return patterns[number]
 

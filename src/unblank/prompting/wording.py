@@ -11,7 +11,13 @@ from typing import Any
 
 from unblank.languages import find_language
 from unblank.prompting.entries import line_of
-from unblank.prompting.patterns import FieldUse, Pattern, Template, fill_template, parse_pattern
+from unblank.prompting.patterns import (
+    FieldUse,
+    Pattern,
+    Template,
+    fill_template,
+    parse_pattern,
+)
 from unblank.prompting.verbalizers import Verbalizer, parse_verbalizer
 from unblank.prompting.yaml_lines import LineText, at_line
 
@@ -180,7 +186,7 @@ def _patterns(texts: Sequence[str], usual: Sequence[str]) -> tuple[Pattern, ...]
 def _with_words(pattern: Pattern, words: Mapping[str, str]) -> Pattern:
     """Return a pattern with words in place of some of its fields."""
     before, after = (_joined(_filled(part, words)) for part in (pattern.before, pattern.after))
-    text = f"{_shown(before)}{pattern.blank}{_shown(after)}"
+    text = "".join(map(str, (*before, pattern.blank, *after)))
     return Pattern(LineText(text, getattr(pattern.text, "line", 0)), before, pattern.blank, after)
 
 
@@ -198,13 +204,6 @@ def _joined(parts: Iterator[str | FieldUse]) -> Template:
         elif part != "":
             joined.append(part)
     return tuple(joined)
-
-
-def _shown(template: Template) -> str:
-    return "".join(
-        part if isinstance(part, str) else "{" + "|".join([part.name, *part.filters]) + "}"
-        for part in template
-    )
 
 
 def _check_derived(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank.finetuning.labels.reading import Labelled
 from unblank.finetuning.labels.scores import loss_of
@@ -19,7 +19,6 @@ from unblank.prompting.asking import AS_IT_STANDS, Asking
 from unblank.prompting.examples import TaskExample
 from unblank.prompting.scoring import (
     ClozePrompt,
-    Layout,
     encode_example,
     score_examples,
     score_prompts,
@@ -27,6 +26,7 @@ from unblank.prompting.scoring import (
 from unblank.prompting.task import ClozeTask
 from unblank.prompting.training import training_examples
 from unblank.prompting.wording import ENGLISH
+from unblank.settings.choices import Layout
 from unblank.tokenization.special import special_ids
 
 __all__ = ["ClozeScorer", "Words"]
@@ -128,6 +128,10 @@ class ClozeScorer:
     def build_model(self) -> PreTrainedModel:
         """Return the GLM to start from."""
         return self._data.start.build(self._data.tokenizer, self._data.max_length)
+
+    def saved_tokenizer(self) -> PreTrainedTokenizerFast:
+        """Return the tokenizer of the data."""
+        return self._data.tokenizer
 
     def encode(self, example: TaskExample, sample: Sample) -> list[ClozePrompt]:
         """Return an example in the pattern of its epoch, and perhaps in another language."""
