@@ -25,4 +25,4 @@ class FileSettings:
     with its other fields. The same command again goes on where an interrupted one stopped. Default:
     standard output."""
     overwrite: Annotated[bool, Needs("output")] = False
-    """Replace --output if it exists, and start over."""
+    """Replace --output if it exists, and what another command left of it."""

@@ -49,7 +49,7 @@ class GenerateSettings(RuleSettings, GenerationOptions):
     """File for the answers: .txt (one per line), or .jsonl, .csv, .tsv or .parquet (with sources,
     log-probabilities and alternatives). Default: standard output."""
     overwrite: Annotated[bool, Needs("output")] = False
-    """Replace --output if it exists, and start over."""
+    """Replace --output if it exists, and what another command left of it."""
     json: Annotated[bool, Excludes("output")] = False
     """On standard output: one JSON object per source."""
     stream: Annotated[bool, Excludes("output", "json", "references")] = False

@@ -55,7 +55,7 @@ class PredictSettings:
     batch_size: Positive[int] = 32
     """Number of examples scored together."""
     overwrite: bool = False
-    """Replace OUTPUT if it exists, and start over."""
+    """Replace OUTPUT if it exists, and what another command left of it."""
     device: str = "auto"
     """auto (a GPU if there is one), cpu or cuda."""
     calibration: bool = True
