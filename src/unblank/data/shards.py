@@ -10,7 +10,6 @@ folder is in `prepared`.
 """
 
 import hashlib
-import heapq
 import json
 import os
 import zlib
@@ -39,6 +38,7 @@ from unblank.data.shared_progress import ALONE, Processes, shared_bar
 from unblank.data.sources import TextFiles, TextUnit
 from unblank.data.text_file_cache import TextFileCache
 from unblank.integrity import MANIFEST_NAME, seal
+from unblank.load_balancing import share_out
 from unblank.plurals import counted
 from unblank.settings.ranges import check_count
 from unblank.tokenization.encoding import text_encoder
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["SHARDS_NAME", "CorpusCache", "prepare_corpus", "share_out"]
+__all__ = ["SHARDS_NAME", "CorpusCache", "prepare_corpus"]
 
 SHARDS_NAME = "shards"
 """Name of the folder of tokenized text, beside the folders of runs."""
@@ -317,34 +317,6 @@ class CorpusCache:
                 f"{report.num_empty} without text, {report.num_short} with fewer than "
                 f"{counted(report.min_tokens, 'token')}"
             )
-
-
-def share_out(
-    sizes: Sequence[int], num_processes: int, before: Sequence[int] = ()
-) -> list[list[int]]:
-    """Return for each process the numbers of its items, in order, so that all have alike much.
-
-    The largest goes first, each to whom has the least.
-
-    Args:
-        sizes: of the items.
-        num_processes: that share them.
-        before: what each process already has, of items that were shared out earlier.
-
-    Example:
-        >>> share_out([5, 1, 3, 2], 2)
-        [[0, 1], [2, 3]]
-        >>> share_out([5, 1, 3, 2], 2, before=[9, 0])
-        [[1], [0, 2, 3]]
-    """
-    shares: list[list[int]] = [[] for _ in range(num_processes)]
-    loads = [(load, process) for process, load in enumerate(before or [0] * num_processes)]
-    heapq.heapify(loads)
-    for index in sorted(range(len(sizes)), key=lambda index: (-sizes[index], index)):
-        load, process = heapq.heappop(loads)
-        shares[process].append(index)
-        heapq.heappush(loads, (load + sizes[index], process))
-    return [sorted(share) for share in shares]
 
 
 def _divided(texts: TextFiles) -> list[TextFiles]:

@@ -118,6 +118,7 @@ def _batch_cache(
         "weights": files,
         "texts": _text_files(session.options),
         "versions": installed_versions(_PACKAGES),
+        "shared_by": "lengths",  # what is cached is known by the number of batches
     }
     cache = BatchCache(path, task, world.rank, world.size)
     if cache.is_other:
