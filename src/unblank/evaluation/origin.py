@@ -38,7 +38,8 @@ def training_corpora(folder: Path) -> list[Path]:
     names, cache_dir = record.get("data"), _held(record, "settings", "data", "cache_dir")
     if not _is_by(record, "pretrain") or not isinstance(names, list):
         return []
-    shards = Path(cache_dir) if isinstance(cache_dir, str) else folder.resolve().parent / SHARDS_NAME
+    beside = folder.resolve().parent / SHARDS_NAME
+    shards = Path(cache_dir) if isinstance(cache_dir, str) and cache_dir else beside
     found = [shards / str(name) for name in names]
     return found if all(map(isdir, found)) else []
 

@@ -67,7 +67,9 @@ def test_a_circle_and_a_folder_that_is_gone_are_unknown(tmp_path):
     ],
 )
 def test_text_that_is_not_where_the_record_says_is_unknown(told, tmp_path):
-    assert training_corpora(written(tmp_path / "a", {"made_by": "unblank 1 pretrain", **told})) == []
+    assert (
+        training_corpora(written(tmp_path / "a", {"made_by": "unblank 1 pretrain", **told})) == []
+    )
 
 
 @pytest.mark.parametrize(
