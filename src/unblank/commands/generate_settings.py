@@ -10,7 +10,7 @@ from unblank.data.written_records import require_writable
 from unblank.generation.options import GenerationOptions
 from unblank.metrics.bleu_tokenizers import BleuTokenizer
 from unblank.metrics.text import TextMetric
-from unblank.settings.marks import Excludes, Needs, PathText, Positional
+from unblank.settings.marks import DataPath, Excludes, Needs, PathText, Positional
 from unblank.settings.ranges import Positive
 
 __all__ = ["GenerateSettings"]
@@ -37,7 +37,7 @@ class GenerateSettings(RuleSettings, GenerationOptions):
     text: Annotated[Positional[tuple[str, ...]], Excludes("input")]
     """Sources. Without any, --input is read, or without that (or with a single -) one source per
     line of standard input."""
-    input: Path | None = None
+    input: DataPath | None = None
     """File of sources, of any format (docs/data.md); of any other ending: lines of text."""
     source: Annotated[str | None, Needs("input")] = None
     """Field of --input that is the source, or a text with fields in braces, such as

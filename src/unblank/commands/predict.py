@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from unblank.commands.parsing import parse_settings
-from unblank.settings.marks import PathText, Positional
+from unblank.settings.marks import DataPath, PathText, Positional
 from unblank.settings.ranges import NotNegative, Positive, PositiveShare, check_values
 from unblank.terminal_text import print_message
 
@@ -29,7 +29,7 @@ class PredictSettings:
 
     model: Positional[PathText]
     """Folder of a model, a classifier, an adapter or a trained prompt."""
-    input: Positional[Path]
+    input: Positional[DataPath]
     """File of records, of any format (docs/data.md), with the fields that the task needs."""
     output: Positional[Path]
     """File for the predictions: .jsonl, .csv, .tsv or .parquet, a record for every record of the

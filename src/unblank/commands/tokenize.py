@@ -26,7 +26,7 @@ __all__ = ["TokenizeSettings", "parse", "run"]
 class TokenizeSettings(VocabularySettings):
     """Train a tokenizer on text and save it as a folder that `AutoTokenizer` opens."""
 
-    output: PathText
+    output: Path
     """Folder for tokenizer.json and tokenizer_config.json."""
 
     overwrite: bool = False
@@ -67,7 +67,7 @@ def run(settings: TokenizeSettings) -> None:
     from unblank.data.drawn_texts import beginnings
     from unblank.tokenization.fidelity import count_words, describe_tokenizer
 
-    output = Path(settings.output)
+    output = settings.output
     if (output / "tokenizer.json").exists() and not settings.overwrite:
         raise FileExistsError(
             f"{output} already has a tokenizer: choose another --output, or add --overwrite"
