@@ -13,9 +13,10 @@ from unblank.version import __version__
 
 if TYPE_CHECKING:
     from unblank.api import Unblank, load
+    from unblank.call_results import ModelScores, TrainedRun
+    from unblank.calls import calibrate_model as calibrate
+    from unblank.calls import evaluate_model as evaluate
     from unblank.calls import (
-        ModelScores,
-        TrainedRun,
         fill_file,
         fill_file_stream,
         finetune,
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
         score_file_stream,
         show,
     )
-    from unblank.calls import calibrate_model as calibrate
-    from unblank.calls import evaluate_model as evaluate
     from unblank.conversion.convert import convert
     from unblank.rules.rule import Rule
 
@@ -55,9 +54,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ModelScores": ("unblank.calls", "ModelScores"),
+    "ModelScores": ("unblank.call_results", "ModelScores"),
     "Rule": ("unblank.rules.rule", "Rule"),
-    "TrainedRun": ("unblank.calls", "TrainedRun"),
+    "TrainedRun": ("unblank.call_results", "TrainedRun"),
     "Unblank": ("unblank.api", "Unblank"),
     "calibrate": ("unblank.calls", "calibrate_model"),
     "convert": ("unblank.conversion.convert", "convert"),

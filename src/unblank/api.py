@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, TypeVar, Unpack, cast, overload
 
 import torch
 
@@ -30,7 +30,6 @@ from unblank.generation.passages import (
     fill_with_passages,
     passages_of_each,
 )
-from unblank.generation.priors import Normalization
 from unblank.generation.prompts import read_text
 from unblank.generation.results import FillResult, Generated, Scores, TokenEvent
 from unblank.generation.seq2seq import DEFAULT_BATCH_SIZE, SourceAnswerer, generate_texts
@@ -39,6 +38,7 @@ from unblank.html_text import html_table
 from unblank.models.half_weights import answering_model, weights_dtype
 from unblank.path_arguments import disk_path
 from unblank.rules.rule import RuleLike
+from unblank.settings.choices import Context, Normalization
 from unblank.tokenization.special import special_ids
 from unblank.unicode import require_texts, require_unicode
 
@@ -315,7 +315,7 @@ class Unblank:
         normalization: Normalization = "sum",
         content_free: Sequence[str] = (),
         include_end: bool = True,
-        context: Literal["bi", "uni"] = "bi",
+        context: Context = "bi",
         source_tag: str | None = None,
         passages: Sequence[str | Passage] | None = None,
     ) -> Scores: ...
@@ -330,7 +330,7 @@ class Unblank:
         normalization: Normalization = "sum",
         content_free: Sequence[str] = (),
         include_end: bool = True,
-        context: Literal["bi", "uni"] = "bi",
+        context: Context = "bi",
         source_tag: str | None = None,
         passages: Sequence[Sequence[str | Passage]] | None = None,
     ) -> list[Scores]: ...
@@ -344,7 +344,7 @@ class Unblank:
         normalization: Normalization = "sum",
         content_free: Sequence[str] = (),
         include_end: bool = True,
-        context: Literal["bi", "uni"] = "bi",
+        context: Context = "bi",
         source_tag: str | None = None,
         passages: Sequence[str | Passage] | Sequence[Sequence[str | Passage]] | None = None,
     ) -> Scores | list[Scores]:

@@ -6,16 +6,12 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from unblank.engine.logging import METRICS_NAME, VALIDATION_NAME, read_json_lines
-from unblank.engine.results import RESULTS_NAME, read_results
-from unblank.html_text import html_table
+from unblank.call_results import ModelScores, TrainedRun
 from unblank.in_memory import GivenData
 from unblank.keyword_names import keywords_named
 from unblank.path_arguments import disk_path, given_path, require_path_text
@@ -23,13 +19,9 @@ from unblank.settings.given import given_names, recipe_beside
 from unblank.settings.recipes import from_mapping, merged_sections, read_mapping
 
 if TYPE_CHECKING:
-    from unblank.api import Unblank
     from unblank.calibrating.report import CalibrationReport
-    from unblank.evaluation.results import Score
 
 __all__ = [
-    "ModelScores",
-    "TrainedRun",
     "calibrate_model",
     "evaluate_model",
     "fill_file",
@@ -48,79 +40,6 @@ _Settings = TypeVar("_Settings")
 
 _GIVEN_DATA = "given_data"
 """Folder of a run that holds the data that was given in memory."""
-
-
-@dataclass(frozen=True)
-class TrainedRun:
-    """A finished training.
-
-    Attributes:
-        folder: of the run: model, tokenizer, metrics.
-    """
-
-    folder: Path
-
-    @cached_property
-    def model(self) -> "Unblank":
-        """The trained model, opened when it is first asked for."""
-        from unblank.api import load
-
-        return load(self.folder)
-
-    @property
-    def metrics(self) -> list[dict[str, Any]]:
-        """What was logged, one dict a line of metrics.jsonl."""
-        return read_json_lines(self.folder / METRICS_NAME)
-
-    @property
-    def validation(self) -> list[dict[str, Any]]:
-        """The held-out scores of the run, in the order of steps; none without held-out data."""
-        return read_json_lines(self.folder / VALIDATION_NAME)
-
-    @property
-    def results(self) -> dict[str, Any]:
-        """The scores of the chosen model as results.json holds them; empty if there are none."""
-        return read_results(self.folder) if (self.folder / RESULTS_NAME).is_file() else {}
-
-    def __repr__(self) -> str:
-        facts = ", ".join(f"{name}={value}" for name, value in self._facts().items())
-        return f"TrainedRun({str(self.folder)!r}{', ' if facts else ''}{facts})"
-
-    def _repr_html_(self) -> str:
-        return html_table(str(self.folder), (), self._facts().items())
-
-    def _facts(self) -> dict[str, Any]:
-        lines = self.metrics
-        return {name: lines[-1][name] for name in ("step", "loss") if lines and name in lines[-1]}
-
-
-@dataclass(frozen=True)
-class ModelScores:
-    """The scores of a model.
-
-    Attributes:
-        scores: each with name, value and spread.
-        path: JSON file that holds them and every prediction.
-    """
-
-    scores: "tuple[Score, ...]"
-    path: Path
-
-    def __repr__(self) -> str:
-        from unblank.consoles import TextConsole
-        from unblank.evaluation.language_tables import scores_table
-
-        console = TextConsole(width=100, color_system=None)
-        with console.capture() as captured:
-            console.print(scores_table(str(self.path), list(self.scores)))
-        return captured.get()
-
-    def _repr_html_(self) -> str:
-        rows = [
-            (f"{one.task} {one.language}".strip(), one.metric, f"{one.value:.2f}", one.count)
-            for one in self.scores
-        ]
-        return html_table(str(self.path), ("task", "metric", "value", "count"), rows)
 
 
 @keywords_named()
@@ -180,8 +99,8 @@ def evaluate_model(
     Raises:
         ValueError, TypeError, FileNotFoundError, ImportError: as for the command.
     """
-    from unblank.evaluation.options import suite_options
     from unblank.evaluation.run import evaluate
+    from unblank.evaluation.suite_options import suite_options
 
     folder = _folder_of(model)
     data = GivenData(folder / "evaluations" / _GIVEN_DATA)

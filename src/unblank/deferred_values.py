@@ -11,37 +11,22 @@ What looks at the device of a tensor cannot know that it has values: `trunc_norm
 a weight gets none. What builds a model here uses neither.
 """
 
-import mmap
-import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import (
-    TorchDispatchMode,
     _disable_current_modes,
     _get_current_dispatch_mode_stack,
 )
-from torch.utils._pytree import tree_flatten, tree_map_only
+
+from unblank.noted_operations import NotedStep, NotingMode, WholeAttention
 
 __all__ = ["DeferredValues", "UnreadTensor", "is_deferring", "without_notes"]
-
-_aten = torch.ops.aten
-_REPLACING = (
-    _aten.normal_.default,
-    _aten.uniform_.default,
-    _aten.zero_.default,
-    _aten.fill_.Scalar,
-    _aten.copy_.default,
-)
-"""What leaves nothing of the values that were there."""
 
 
 class DeferredValues:
@@ -51,7 +36,7 @@ class DeferredValues:
     """
 
     def __init__(self) -> None:
-        self._recorder = _Recorder()
+        self._noting = NotingMode()
         self._block = ExitStack()
 
     def __enter__(self) -> "DeferredValues":
@@ -59,8 +44,8 @@ class DeferredValues:
         self._block.enter_context(warnings.catch_warnings())
         # It is noted, and done later.
         warnings.filterwarnings("ignore", ".*to a meta parameter in the current model")
-        self._block.enter_context(self._recorder)
-        self._block.enter_context(_WholeAttention(self._recorder))
+        self._block.enter_context(self._noting)
+        self._block.enter_context(WholeAttention(self._noting))
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -82,8 +67,8 @@ class DeferredValues:
 
     def makers_of(self, model: nn.Module) -> dict[nn.Parameter, Callable[[], Tensor]]:
         """Return, for each parameter, what makes its values, anew each time; the rest as above."""
-        _defer_rest(model, self._recorder)
-        return {one: partial(self._recorder.made, one.detach()) for one in model.parameters()}
+        _defer_rest(model, self._noting)
+        return {one: partial(self._noting.made, one.detach()) for one in model.parameters()}
 
 
 def is_deferring() -> bool:
@@ -97,9 +82,9 @@ def without_notes() -> AbstractContextManager[Any]:
     return block
 
 
-def _current() -> "_Recorder | None":
+def _current() -> "NotingMode | None":
     modes = _get_current_dispatch_mode_stack()
-    return next((mode for mode in reversed(modes) if isinstance(mode, _Recorder)), None)
+    return next((mode for mode in reversed(modes) if isinstance(mode, NotingMode)), None)
 
 
 class UnreadTensor:
@@ -111,10 +96,10 @@ class UnreadTensor:
     """
 
     def __init__(self, shape: Sequence[int], read: Callable[[], Tensor]) -> None:
-        recorder = _current()
-        assert recorder is not None
+        noting = _current()
+        assert noting is not None
         self.shape = torch.Size(shape)
-        self._read, self._recorder = read, recorder
+        self._read, self._noting = read, noting
 
     def __getitem__(self, place: Any) -> "UnreadTensor":
         """Return the tensor, of which all is asked for."""
@@ -125,301 +110,22 @@ class UnreadTensor:
         """Return the tensor without its values, which are read when they are needed."""
         assert dtype is not None
         target = torch.empty(self.shape, dtype=dtype, device="meta")
-        self._recorder.note(_Step(self._fill, (target,), {}, written=target, replaces=True))
+        self._noting.note(NotedStep(self._fill, (target,), {}, written=target, replaces=True))
         return target
 
     def _fill(self, target: Tensor) -> None:
         target.copy_(self._read())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Generator:
-    """The state of a generator before a draw."""
-
-    state: Tensor
-
-    def again(self) -> torch.Generator:
-        generator = torch.Generator()
-        generator.set_state(self.state)
-        return generator
-
-
-@dataclass(slots=True)
-class _Step:
-    """Something that was done.
-
-    Attributes:
-        do: the operation.
-        arguments: of it; tensors on the meta device stand for their values.
-        named: further arguments.
-        written: the tensor, of the arguments, that it changes; None if it makes new ones.
-        made: the new ones.
-        replaces: whether all values of what it writes are new.
-    """
-
-    do: Callable[..., Any]
-    arguments: tuple[Any, ...]
-    named: dict[str, Any]
-    written: Tensor | None = None
-    made: tuple[Tensor, ...] = ()
-    replaces: bool = False
-    versions: list[tuple[Tensor, int]] = field(default_factory=list)
-
-    @property
-    def writes(self) -> set[int]:
-        """The storages that it changes or makes."""
-        written = self.made if self.written is None else (self.written,)
-        return {_storage(one) for one in written}
-
-    @property
-    def reads(self) -> set[int]:
-        """The storages whose values it depends on."""
-        is_lost = self.replaces and self.written is not None  # the former values of the first
-        arguments = self.arguments[1:] if is_lost else self.arguments
-        return {_storage(one) for one in _tensors(arguments, self.named) if one.is_meta}
-
-
-class _Recorder(TorchDispatchMode):
-    """Puts new tensors on the meta device, and notes what is done to them."""
-
-    def __init__(self) -> None:
-        TorchDispatchMode.__init__(self)
-        self._steps: list[_Step] = []  # they keep storages, whose numbers could be given again
-        self._writers: dict[int, list[int]] = {}
-        self._never_made: dict[int, Tensor] = {}  # asked for on the meta device: no draw fills them
-        self._lock = threading.Lock()  # transformers reads tensors in several threads
-
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        named = dict(kwargs or {})
-        tensors = _tensors(args, named)
-        # One without numbers takes no memory; it is how the memory of a file becomes a tensor.
-        if func is _aten.empty.memory_format and 0 not in args[0]:
-            result = func(*args, **{**named, "device": torch.device("meta")})
-            if _is_meta(named):
-                self._never_made[_storage(result)] = result
-            return result
-        is_drawn = torch.Tag.nondeterministic_seeded in func.tags
-        if not any(one.is_meta for one in tensors):
-            if not _is_meta(named):
-                return func(*args, **named)
-            if tensors or is_drawn:
-                return self.defer(func(*args, **{**named, "device": torch.device("cpu")}))
-        if "device" in named:
-            named["device"] = torch.device("meta")
-        if func._schema.is_mutable:
-            return self._change(func, args, named)
-        if is_drawn:
-            return self._now(func, args, named)
-        return self._derive(func, args, named)
-
-    def note(self, step: _Step) -> None:
-        """Take a note of what was done."""
-        step.versions = [
-            (one, one._version)
-            for one in _tensors(step.arguments, step.named)
-            if not one.is_meta and not one.is_inference()
-        ]
-        with self._lock:
-            for storage in step.writes:
-                self._writers.setdefault(storage, []).append(len(self._steps))
-            self._steps.append(step)
-
-    def defer(self, tensor: Tensor) -> Tensor:
-        """Return a tensor on the meta device that gets the values of another one."""
-        target = torch.empty_like(tensor, device="meta")
-        self.note(_Step(_aten.copy_.default, (target, tensor), {}, written=target, replaces=True))
-        return target
-
-    @torch.no_grad()
-    def made(self, tensor: Tensor) -> Tensor:
-        """Return the values of a tensor on the meta device."""
-        target = _storage(tensor)
-        numbers = self._steps_of(target)
-        last_use = {
-            storage: number
-            for number in numbers
-            for storage in self._steps[number].reads | self._steps[number].writes
-        }
-        memory: dict[int, torch.UntypedStorage] = {}
-        for number in numbers:
-            self._do_again(self._steps[number], memory)
-            for storage, last in last_use.items():
-                if last == number and storage != target:
-                    memory.pop(storage, None)
-        return _over(memory, tensor)
-
-    def _change(self, func: Any, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        """Note an operation in place; one on a tensor that has values is done at once."""
-        schema = func._schema.arguments
-        places = [place for place, one in enumerate(schema) if one.is_write]
-        if places != [0]:
-            raise NotImplementedError(f"{func} cannot be done later")
-        target = args[0]
-        if not target.is_meta:
-            return self._now(func, args, named)
-        if torch.Tag.nondeterministic_seeded in func.tags:
-            if _storage(target) in self._never_made:
-                return target
-            named["generator"] = self._draw(func, args, named)
-        is_whole = target.numel() * target.element_size() == target.untyped_storage().nbytes()
-        replaces = is_whole and func in _REPLACING
-        self.note(_Step(func, args, named, written=target, replaces=replaces))
-        return target
-
-    def _draw(self, func: Any, args: tuple[Any, ...], named: dict[str, Any]) -> _Generator:
-        """Return the state of the generator, and take from it what a draw takes."""
-        generator = named.get("generator") or torch.default_generator
-        before = _Generator(state=generator.get_state())
-        target = args[0]
-        func(_over({}, target), *args[1:], **named)
-        return before
-
-    def _derive(self, func: Any, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        """Note an operation that makes tensors; what cannot be made without values has them."""
-        try:
-            result = func(*_without_values(args), **_without_values(named))
-        except (RuntimeError, NotImplementedError):  # a number is wanted, or a shape hangs on one
-            return self._now(func, args, named)
-        given = {_storage(one) for one in _tensors(args, named) if one.is_meta}
-        made = tuple(one for one in _tensors(result) if _storage(one) not in given)
-        if made:
-            self.note(_Step(func, args, named, made=made, replaces=True))
-        return result
-
-    def _now(self, func: Any, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        """Do an operation with the values of its arguments."""
-
-        def with_values(tensor: Tensor) -> Tensor:
-            return self.made(tensor) if tensor.is_meta else tensor
-
-        if _is_meta(named):
-            named = {**named, "device": torch.device("cpu")}
-        args, named = tree_map_only(Tensor, with_values, (args, named))
-        return func(*args, **named)
-
-    def _steps_of(self, target: int) -> list[int]:
-        """Return the numbers of the steps on which the values of a storage depend, in order."""
-        found: set[int] = set()
-        waiting = [(target, len(self._steps))]
-        while waiting:
-            storage, before = waiting.pop()
-            for number in reversed(self._writers.get(storage, [])):
-                if number >= before:
-                    continue
-                step = self._steps[number]
-                if number not in found:
-                    found.add(number)
-                    waiting.extend((one, number) for one in step.reads)
-                if step.replaces:
-                    break
-        return sorted(found)
-
-    def _do_again(self, step: _Step, memory: dict[int, torch.UntypedStorage]) -> None:
-        """Do a step with values.
-
-        Args:
-            step: whose arguments have been made.
-            memory: storage on the meta device -> that of its values; what the step makes comes in.
-        """
-        assert all(one._version == version for one, version in step.versions)
-
-        def with_values(tensor: Tensor) -> Tensor:
-            return _over(memory, tensor) if tensor.is_meta else tensor
-
-        arguments, named = tree_map_only(Tensor, with_values, (step.arguments, step.named))
-        named = {
-            name: value.again() if isinstance(value, _Generator) else value
-            for name, value in named.items()
-        }
-        if _is_meta(named):
-            named["device"] = torch.device("cpu")
-        result = step.do(*arguments, **named)
-        for placeholder, values in zip(step.made, _tensors(result), strict=bool(step.made)):
-            if values.stride() != placeholder.stride():
-                values = torch.empty_strided(placeholder.size(), placeholder.stride()).copy_(values)
-            memory[_storage(placeholder)] = values.untyped_storage()
-
-
-class _WholeAttention(TorchFunctionMode):
-    """Notes attention as one operation, which torch does in another way on the meta device."""
-
-    def __init__(self, recorder: _Recorder) -> None:
-        TorchFunctionMode.__init__(self)
-        self._recorder = recorder
-
-    def __torch_function__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        named = dict(kwargs or {})
-        if func is not functional.scaled_dot_product_attention or not args[0].is_meta:
-            return func(*args, **named)
-        query, _, value = args[:3]
-        shape = (*query.shape[:-1], value.shape[-1])
-        made = torch.empty(shape, dtype=query.dtype, device="meta")
-        self._recorder.note(_Step(func, args, named, made=(made,), replaces=True))
-        return made
-
-
-def _defer_rest(model: nn.Module, recorder: _Recorder) -> None:
+def _defer_rest(model: nn.Module, noting: NotingMode) -> None:
     """Put parameters that have values on the meta device; ties stay. Give buffers their values."""
     moved: dict[nn.Parameter, nn.Parameter] = {}
     for part in model.modules():
         for name, parameter in list(part.named_parameters(recurse=False)):
             if not parameter.is_meta and parameter not in moved:
-                placeholder = recorder.defer(parameter.detach())
+                placeholder = noting.defer(parameter.detach())
                 moved[parameter] = nn.Parameter(placeholder, parameter.requires_grad)
             setattr(part, name, moved.get(parameter, parameter))
         for name, buffer in list(part.named_buffers(recurse=False)):
             if buffer.is_meta:
-                setattr(part, name, recorder.made(buffer))
-
-
-def _over(memory: dict[int, torch.UntypedStorage], tensor: Tensor) -> Tensor:
-    """Return the tensor with values that one on the meta device stands for."""
-    storage = _storage(tensor)
-    if storage not in memory:
-        memory[storage] = _block(tensor.untyped_storage().nbytes())
-    empty = torch.empty(0, dtype=tensor.dtype)
-    return empty.set_(memory[storage], tensor.storage_offset(), tensor.size(), tensor.stride())
-
-
-def _block(num_bytes: int) -> torch.UntypedStorage:
-    """Return memory that is given back as soon as it is not used any more.
-
-    The C library would keep what is freed between smaller blocks, in the end as much as a model.
-    """
-    pages = mmap.mmap(-1, max(num_bytes, 1))
-    return torch.frombuffer(pages, dtype=torch.uint8).untyped_storage()
-
-
-def _without_values(arguments: Any) -> Any:
-    """Return arguments of which every tensor is on the meta device, but for single numbers."""
-
-    def on_meta(tensor: Tensor) -> Tensor:
-        return tensor if tensor.is_meta or not tensor.dim() else tensor.to("meta")
-
-    return tree_map_only(Tensor, on_meta, arguments)
-
-
-def _tensors(*arguments: Any) -> list[Tensor]:
-    return [one for one in tree_flatten(arguments)[0] if isinstance(one, Tensor)]
-
-
-def _is_meta(named: dict[str, Any]) -> bool:
-    device = named.get("device")
-    return device is not None and torch.device(device).type == "meta"
-
-
-def _storage(tensor: Tensor) -> int:
-    number: int = tensor.untyped_storage()._cdata
-    return number
+                setattr(part, name, noting.made(buffer))

@@ -9,11 +9,12 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from unblank.atomic_folders import used_folder
 from unblank.integrity import write_atomically
 from unblank.path_arguments import given_path
 from unblank.unicode import require_unicode
@@ -72,18 +73,15 @@ class GivenData:
         Raises:
             OSError: they cannot be written.
         """
-        folders = [place for place in (self.folder, *self.folder.parents) if not place.exists()]
         others = self._others()
-        written = self.write()
-        try:
-            yield
-        except (ValueError, TypeError, OSError, ImportError):
-            for path in written if self._others() == others else ():
-                path.unlink(missing_ok=True)
-            for place in folders:
-                with suppress(OSError):  # one that is no longer empty stays, with those above it
-                    place.rmdir()
-            raise
+        with used_folder(self.folder) if self._contents else nullcontext():
+            written = self.write()
+            try:
+                yield
+            except (ValueError, TypeError, OSError, ImportError):
+                for path in written if self._others() == others else ():
+                    path.unlink(missing_ok=True)
+                raise
 
     def _others(self) -> set[Path]:
         """Return what is beside the folder, and in the folders there."""

@@ -14,7 +14,14 @@ import signal
 import sys
 from dataclasses import dataclass
 
-__all__ = ["LEFT_ALONE", "MemoryArrangement", "arrange_memory", "end_with_the_parent"]
+__all__ = [
+    "LEFT_ALONE",
+    "MemoryArrangement",
+    "arrange_memory",
+    "end_with_the_parent",
+    "process_count",
+    "process_rank",
+]
 
 # From malloc.h of glibc.
 _M_TRIM_THRESHOLD = -1
@@ -33,6 +40,16 @@ _VARIABLES = {
 """Variables that torch and oneDNN read once, when they are loaded."""
 
 _PR_SET_PDEATHSIG = 1  # from prctl.h of Linux
+
+
+def process_count() -> int:
+    """Return how many processes torchrun has started; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def process_rank() -> int:
+    """Return the number of this process among those of torchrun; 0 is the main one."""
+    return int(os.environ.get("RANK", "0"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Protocol, runtime_checkable
 
@@ -10,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from unblank.consoles import TextConsole
 
-__all__ = ["progress_bar", "track"]
+__all__ = ["counting_bar", "progress_bar", "track"]
 
 
 @runtime_checkable
@@ -39,6 +40,23 @@ def progress_bar(*, show: bool) -> Progress:
         redirect_stdout=sys.stdout.isatty(),
         disable=not show or os.environ.get("RANK", "0") != "0",
     )
+
+
+@contextmanager
+def counting_bar(
+    description: str, total: int | None, *, show: bool = True, done: int = 0
+) -> Iterator[Callable[[int], None]]:
+    """Show one bar; the block calls what it is given with the number of further steps done.
+
+    Args:
+        description: beside the bar.
+        total: steps; None if it is not known.
+        show: as for `progress_bar`.
+        done: steps that were done before.
+    """
+    with progress_bar(show=show) as progress:
+        task = progress.add_task(description, total=total, completed=done)
+        yield lambda steps: progress.advance(task, steps)
 
 
 def _console() -> TextConsole:

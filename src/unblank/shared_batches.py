@@ -32,10 +32,6 @@ class _Processes:
     """What each process has had so far."""
 
 
-def _compute(batch: Callable[[], Any]) -> Any:
-    return batch()
-
-
 _PROCESSES: ContextVar[_Processes | None] = ContextVar("processes", default=None)
 
 
@@ -44,7 +40,7 @@ def sharing_batches(
     rank: int,
     size: int,
     gather: Callable[[Any], list[Any]],
-    get: Callable[[Callable[[], Any]], Any] = _compute,
+    get: Callable[[Callable[[], Any]], Any] = lambda batch: batch(),
 ) -> Iterator[None]:
     """Share out the batches of the block.
 

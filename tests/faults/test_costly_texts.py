@@ -166,14 +166,14 @@ def test_a_text_without_end_is_refused_before_it_is_tokenised(text, monkeypatch)
     given = tiny_unblank("bpe")
     called = []
     monkeypatch.setattr("unblank.generation.prompts.encode_with_blanks", called.append)
-    with pytest.raises(ValueError, match=r"characters, which are at least .* 64 positions"):
+    with pytest.raises(ValueError, match=r"\b64\b"):
         given.fill(text)
     assert not called
 
 
 def test_a_word_without_end_is_divided_for_training():
     text = "before " + "x" * (2 * LONGEST_WORD + 5) + " after"
-    with pytest.warns(UserWarning, match="1 word of more than 10,000 characters was divided"):
+    with pytest.warns(UserWarning, match="10,000"):
         pieces = list(with_words_divided(["short", text]))
     assert "".join(pieces) == "short" + text
     assert max(map(len, pieces)) == LONGEST_WORD
@@ -238,7 +238,7 @@ def test_usual_patterns_of_tokenizers_are_no_cost(tmp_path, pattern):
 def test_a_tokenizer_that_lets_texts_grow_without_bound_is_not_opened(tmp_path):
     doubling = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
     saved_with(tmp_path, "normalizer", {"type": "Sequence", "normalizers": [doubling] * 40})
-    with pytest.raises(ValueError, match=r"normalizer .* 1,099,511,627,776 times longer"):
+    with pytest.raises(ValueError, match="1,099,511,627,776"):
         tokenizer_in(tmp_path)
 
 

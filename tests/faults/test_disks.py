@@ -154,7 +154,7 @@ def test_the_checkpoint_before_stays_whatever_does_not_fit(tokenizer, small_disk
             save_model_folder(folder, model, weights, tokenizer)
 
         good = write_checkpoint(root, 1, save)
-        with pytest.raises(CheckpointError, match="the last good one is"):
+        with pytest.raises(CheckpointError, match=good.name):
             write_checkpoint(root, 2, save)
         assert list_checkpoints(root) == [good]
         assert list(root.iterdir()) == [good]
@@ -177,7 +177,7 @@ def test_the_checkpoint_before_stays_whatever_does_not_fit(tokenizer, small_disk
 )
 def test_what_a_library_makes_of_it_becomes_one_message(error, tmp_path):
     with (
-        pytest.raises(OSError, match=r"cannot write .*answers") as raised,
+        pytest.raises(OSError, match="answers") as raised,
         writes_to(tmp_path / "answers"),
     ):
         raise error
@@ -197,7 +197,7 @@ def test_other_errors_are_left_alone(tmp_path):
 
 
 def test_a_line_that_cannot_be_added_names_its_file():
-    with pytest.raises(OSError, match="cannot write /dev/full: No space left"):
+    with pytest.raises(OSError, match="/dev/full"):
         append_line(Path("/dev/full"), {"step": 1})
 
 

@@ -133,17 +133,15 @@ def measured(path):
 )
 def test_batches_are_those_of_sorted_windows(lengths, batch_size, size):
     numbers = list(range(len(lengths)))
-    windows = [numbers[start : start + size] for start in range(0, len(numbers), size)]
-    found = batches_of(windows, lengths.__getitem__, batch_size)
-    assert sorted(number for batch in found for number in batch) == numbers
-    for batch in found:
-        assert len({number // size for number in batch}) == 1
-        assert [lengths[number] for number in batch] == sorted(lengths[n] for n in batch)
-    # Any whole batches, sorted and divided again, are the same batches: what a process is given.
-    for window in windows:
-        own = [batch for batch in found if batch[0] in window][::-1]
-        mixed = sorted((n for batch in own for n in batch), key=lengths.__getitem__)
-        assert len(batches_of([mixed], lengths.__getitem__, batch_size)) == len(own)
+    for start in range(0, len(numbers), size):
+        window = {number: lengths[number] for number in numbers[start : start + size]}
+        found = batches_of(window, batch_size)
+        assert sorted(number for batch in found for number in batch) == list(window)
+        for batch in found:
+            assert [lengths[number] for number in batch] == sorted(lengths[n] for n in batch)
+        # Any whole batches, sorted and divided again, are the same batches: a process's share.
+        mixed = {number: lengths[number] for batch in found[::-1] for number in batch}
+        assert len(batches_of(mixed, batch_size)) == len(found)
 
 
 def test_the_parts_of_another_number_of_processes_are_refused_or_removed(tmp_path):

@@ -100,7 +100,7 @@ def test_a_run_says_how_far_it_is_and_so_does_every_command(unfinished, capsys):
     said = capsys.readouterr().err
     assert "is still training (step 2 of 4, loss " in said
     assert str(checkpoint) in said
-    with pytest.raises(FileNotFoundError, match="has not been finished"):
+    with pytest.raises(FileNotFoundError, match=str(unfinished)):
         unblank.load(unfinished)
     assert unblank.load(checkpoint).fill("a [MASK]", max_tokens=2).text
     assert describe_folder(checkpoint, verify=True).kind == "checkpoint of a model"
@@ -155,7 +155,7 @@ def test_adapters_and_classifiers_say_their_task(toys, tmp_path):
 
 def test_what_is_no_folder_of_ours_is_said(tmp_path):
     (tmp_path / "model").mkdir()
-    with pytest.raises(FileNotFoundError, match="did you mean"):
+    with pytest.raises(FileNotFoundError, match=r"/model\b"):
         describe_folder(tmp_path / "modle")
     with pytest.raises(ValueError, match="nothing"):
         describe_folder(tmp_path / "model")

@@ -10,7 +10,7 @@ from tiny_models import deltalm_folder
 
 from unblank.answering.answer_file import AnswerFile
 from unblank.cli import main
-from unblank.commands import generate_answers as generate_command
+from unblank.commands import generate_answers, generate_windows
 from unblank.data.records import read_records
 from unblank.terminal_text import printable
 
@@ -151,8 +151,8 @@ def test_an_interrupted_run_goes_on_with_the_same_answers(
     output, whole = tmp_path / "out.jsonl", tmp_path / "whole.jsonl"
     arguments = [folder, "--input", data, "--source", "en", "--batch-size", "1"]
     generate(*arguments, "--output", whole)
-    monkeypatch.setattr(generate_command, "BATCHES_A_WINDOW", 2)
-    usual, asked = generate_command._answers, []
+    monkeypatch.setattr(generate_windows, "BATCHES_A_WINDOW", 2)
+    usual, asked = generate_windows._answers, []
 
     def answers(sources, *rest):
         if len(asked) == 1:
@@ -160,7 +160,7 @@ def test_an_interrupted_run_goes_on_with_the_same_answers(
         asked.append(sources)
         return usual(sources, *rest)
 
-    monkeypatch.setattr(generate_command, "_answers", answers)
+    monkeypatch.setattr(generate_windows, "_answers", answers)
     with pytest.raises(Stopped):
         generate(*arguments, "--output", output)
     assert "2 of 5 answers are in" in capsys.readouterr().err
@@ -169,7 +169,7 @@ def test_an_interrupted_run_goes_on_with_the_same_answers(
     with part.open("a") as file:
         file.write('{"source": "half a li')
 
-    monkeypatch.setattr(generate_command, "_answers", usual)
+    monkeypatch.setattr(generate_windows, "_answers", usual)
     error = fails(*arguments, "--output", output, "--num-beams", "2", capsys=capsys)
     assert "(options changed)" in error
     generate(*arguments, "--output", output)
@@ -229,7 +229,7 @@ def test_a_run_that_fails_at_once_leaves_nothing(folder, data, tmp_path, capsys,
     def answers(*_):
         raise Stopped
 
-    monkeypatch.setattr(generate_command, "_answers", answers)
+    monkeypatch.setattr(generate_windows, "_answers", answers)
     with pytest.raises(Stopped):
         generate(folder, *arguments)
     assert [path.name for path in tmp_path.iterdir()] == [data.name]
@@ -388,5 +388,5 @@ def test_hints_in_a_source_are_words_of_the_language_to_write_in(folder, data, c
 def test_a_source_that_cannot_be_put_together_is_named_at_once(
     data, words, named, capsys, monkeypatch
 ):
-    monkeypatch.setattr(generate_command, "generate_and_print", pytest.fail)
+    monkeypatch.setattr(generate_answers, "generate_and_print", pytest.fail)
     assert named in fails("nowhere", "--input", data, *words, capsys=capsys)

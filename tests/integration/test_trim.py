@@ -295,7 +295,7 @@ def test_a_model_that_would_come_out_different_is_not_written(tokenizers, tmp_pa
     source = save("glm", tokenizers["bpe"], tmp_path / "before")
     right = trim.row_order
     monkeypatch.setattr(trim, "row_order", lambda *given: right(*given)[::-1])
-    with pytest.raises(ValueError, match="outputs of the trimmed model"):
+    with pytest.raises(ValueError, match=r"differ by up to \d"):
         trim_model(source, tmp_path / "after", CORPUS, coverage=0.9)
     assert [path.name for path in tmp_path.iterdir()] == ["before"]
 
@@ -336,10 +336,10 @@ def test_wrong_settings_are_refused_and_named(options, named, tmp_path, capsys):
 
 
 def test_a_folder_without_model_and_a_damaged_one_are_refused(tokenizers, tmp_path):
-    with pytest.raises(FileNotFoundError, match="model folder"):
+    with pytest.raises(FileNotFoundError, match=str(tmp_path)):
         trim_model(tmp_path, tmp_path / "after", CORPUS, keep=400)
     source = save("glm", tokenizers["bpe"], tmp_path / "before")
     path = source / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ValueError, match="damaged"):
+    with pytest.raises(ValueError, match=r"model\.safetensors"):
         trim_model(source, tmp_path / "after", CORPUS, keep=400)

@@ -118,7 +118,7 @@ def test_a_broken_shard_is_named_and_the_last_good_checkpoint_taken(copy, harm, 
 def test_shards_that_do_not_make_up_a_tensor_are_refused(copy):
     last, _ = list_checkpoints(copy.folder / "run" / "checkpoints")
     (last / "sharded" / "shard-00001-model-00001-of-00003.safetensors").unlink()
-    with pytest.raises(ValueError, match="shards of"):
+    with pytest.raises(ValueError, match=last.name):
         shapes_in(last, "weights")
 
 

@@ -48,7 +48,7 @@ def test_a_run_goes_on_as_if_its_validation_had_not_been_broken_off(
         return held_out_losses(model, unit, parts, world, precision)
 
     with monkeypatch.context() as patch:
-        patch.setattr("unblank.pretraining.training.held_out_losses", interrupted)
+        patch.setattr("unblank.pretraining.held_out.held_out_losses", interrupted)
         with pytest.raises(
             Interrupted, match=f"{number.name} after step {step}, with a checkpoint"
         ):

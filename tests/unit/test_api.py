@@ -59,7 +59,7 @@ def test_the_dtype_is_as_asked_for(folder):
 
 
 def test_a_missing_folder_offers_the_nearest(folder):
-    with pytest.raises(FileNotFoundError, match=r"did you mean .*model"):
+    with pytest.raises(FileNotFoundError, match=r"/model\b"):
         unblank.load(folder.parent / "modle")
 
 
@@ -147,5 +147,5 @@ def test_a_tokenizer_larger_than_the_table_is_refused(folder):
 
 @pytest.mark.parametrize("device", ["cuda:99", "banana"])
 def test_a_device_that_is_not_there_is_refused(folder, device):
-    with pytest.raises(ValueError, match="use "):
+    with pytest.raises(ValueError, match=device):
         unblank.load(folder, device=device)

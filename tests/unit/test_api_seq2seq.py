@@ -79,7 +79,7 @@ def test_options_reach_the_search_and_unknown_ones_are_named(model):
     answer = model.generate("the old cat", num_beams=3, num_return=3, max_tokens=4)
     assert len(answer.alternatives) == 2
     assert answer.to_dict()["alternatives"][0]["token_ids"]
-    with pytest.raises(TypeError, match="did you mean max_tokens"):
+    with pytest.raises(TypeError, match=r"'max_token'.*\bmax_tokens\b"):
         model.generate("the old cat", max_token=4)
 
 
@@ -171,7 +171,7 @@ def test_a_tag_stands_before_the_source_that_is_scored(model):
         expected = logits.log_softmax(-1)[range(len(target)), target].sum()
         found = model.score("the old cat", ["a dog"], source_tag=tag)
         assert_close(found.candidates[0].score, float(expected), atol=1e-5, rtol=1e-5)
-    with pytest.raises(ValueError, match="did you mean __de__"):
+    with pytest.raises(ValueError, match=r"__dee__.*__de__"):
         model.score("the old cat", ["a dog"], source_tag="__dee__")
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unblank.extras import optional_package
-from unblank.figures import new_figure
+from unblank.figures import new_figure, save_figure
 
 __all__ = ["draw_alignment", "reduce_states"]
 
@@ -79,5 +79,5 @@ def draw_alignment(
     panels[-1].set_xticks(range(len(codes)), codes, rotation=90, fontsize="x-small")
     panels[-1].set_yticks(range(len(codes)), codes, fontsize="x-small")
     figure.colorbar(image, ax=panels[-1])
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path, dpi=110)
     return True

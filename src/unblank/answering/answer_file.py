@@ -33,6 +33,9 @@ class AnswerFile:
         overwrite: replace the file if it is there, and remove a part, unless the same task began it
             to replace the file, too.
 
+    Attributes:
+        part: where the answers are until all are there.
+
     Raises:
         FileExistsError: if the file is there already.
         ValueError: if a part is there that another task began.
@@ -40,29 +43,24 @@ class AnswerFile:
 
     def __init__(self, path: Path, task: dict[str, Any], *, overwrite: bool = False) -> None:
         self._path = path
-        self._part = path.with_name(path.name + ".part")
+        self.part = path.with_name(path.name + ".part")
         self._record = path.with_name(path.name + ".part.json")
         self._task = {**task, _OVERWRITE: True} if overwrite else task
         if not overwrite:
             require_absent(path)
         elif not self._goes_on():
-            self._part.unlink(missing_ok=True)
+            self.part.unlink(missing_ok=True)
             self._record.unlink(missing_ok=True)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._written = hashlib.sha256()
         self._num_bytes = 0
-        if self._part.exists():
+        if self.part.exists():
             self._require_same()
             self._drop_half_a_line()
             self._count_all()
         else:
-            self._part.touch()
+            self.part.touch()
         self._note()
-
-    @property
-    def part(self) -> Path:
-        """Where the answers are until all are there."""
-        return self._part
 
     def __len__(self) -> int:
         """The number of answers that are there."""
@@ -70,26 +68,26 @@ class AnswerFile:
 
     def __iter__(self) -> Iterator[str]:
         """Yield the answers that are there, without line ends."""
-        with self._part.open(encoding="utf-8", newline="") as file:
+        with self.part.open(encoding="utf-8", newline="") as file:
             for line in file:
                 yield line.removesuffix("\n")
 
     def append(self, lines: Iterable[str]) -> None:
         """Add answers; none may hold a line end."""
         content = "".join(f"{line}\n" for line in lines).encode()
-        with writes_to(self._part), self._part.open("ab") as file:
+        with writes_to(self.part), self.part.open("ab") as file:
             file.write(content)
         self._count(content)
         self._note()
 
     def finish(self) -> None:
         """Give the file its name; all answers are there."""
-        self._part.replace(self._path)
+        self.part.replace(self._path)
         self._record.unlink()
 
     def discard(self) -> None:
         """Leave nothing behind."""
-        self._part.unlink()
+        self.part.unlink()
         self._record.unlink()
 
     def _count(self, content: bytes) -> None:
@@ -97,7 +95,7 @@ class AnswerFile:
         self._num_bytes += len(content)
 
     def _count_all(self) -> None:
-        with self._part.open("rb") as file:
+        with self.part.open("rb") as file:
             while content := file.read(1 << 20):
                 self._count(content)
 
@@ -108,7 +106,7 @@ class AnswerFile:
 
     def _goes_on(self) -> bool:
         """Whether there is a part of this task, as far as its record tells."""
-        if not self._part.exists():
+        if not self.part.exists():
             return False
         try:
             self._require_same()
@@ -117,35 +115,35 @@ class AnswerFile:
         return True
 
     def _require_same(self) -> None:
-        if not self._part.stat().st_size and not self._record.exists():  # begun, and no more
+        if not self.part.stat().st_size and not self._record.exists():  # begun, and no more
             return
         try:
             begun = read_record(self._record)
         except ValueError as error:
             why = str(error) if self._record.exists() else f"{self._record.name} is missing"
             raise ValueError(
-                f"{self._part} cannot be continued ({why}): add --overwrite to start over"
+                f"{self.part} cannot be continued ({why}): add --overwrite to start over"
             ) from error
         so_far = begun.get(_SO_FAR)  # older versions did not record it
-        if so_far is not None and (damage := digest_damage(self._part, so_far)):
+        if so_far is not None and (damage := digest_damage(self.part, so_far)):
             raise ValueError(
-                f"{self._part} is damaged ({damage}): restore it from a copy, or add --overwrite "
+                f"{self.part} is damaged ({damage}): restore it from a copy, or add --overwrite "
                 "to start over"
             )
-        if not self._part.stat().st_size:
+        if not self.part.stat().st_size:
             return
         plain = json.loads(json.dumps(self._task))
         different = [name for name in plain if begun.get(name) != plain[name]]
         if different:
             raise ValueError(
-                f"{self._part} was started by another command ({_and(different)} changed): "
+                f"{self.part} was started by another command ({_and(different)} changed): "
                 "use the same, choose another --output, or add --overwrite to start over"
             )
 
     def _drop_half_a_line(self) -> None:
         """A kill may have cut the last line."""
         num_whole = 0
-        with self._part.open("rb+") as file:
+        with self.part.open("rb+") as file:
             for line in file:
                 num_whole += len(line) if line.endswith(b"\n") else 0
             file.truncate(num_whole)

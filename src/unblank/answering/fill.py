@@ -136,14 +136,14 @@ def _filled_with_passages(
 ) -> Iterator[dict[str, Any]]:
     """Yield the record of each text, filled with its passages."""
     for text in texts:
-        result, found = retriever.fill(text, **options)
+        result, passages = retriever.fill(text, **options)
         # A threshold that was learned in calibrating counts only where there were no passages.
         is_marked = options["abstain_below"] is not None or any(
             blank.abstained for blank in result.blanks
         )
         record = _fill_record(result, with_tokens=with_tokens, with_marks=is_marked)
         on_batch(1)
-        yield record | {"passages": found.to_list()}
+        yield record | {"passages": passages}
 
 
 def _check_passages(retriever: Retriever | None, text: str, rules: Sequence[Rule]) -> None:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from unblank.extras import picture_note
-from unblank.figures import new_figure
+from unblank.figures import new_figure, save_figure
 from unblank.integrity import write_atomically
 from unblank.metrics.answers import Answer, score_answers
 from unblank.metrics.calibration import calibration_error, reliability
@@ -270,7 +269,5 @@ def _draw(task: str, confusion: Confusion, path: Path) -> bool:
                     column, row, str(confusion.counts[row, column]), ha="center", va="center",
                     color=color,
                 )  # fmt: skip
-    picture = BytesIO()
-    figure.savefig(picture, dpi=120)
-    write_atomically(path, picture.getvalue())
+    save_figure(figure, path)
     return True

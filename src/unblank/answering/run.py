@@ -15,13 +15,13 @@ from typing import Any, Generic, TypeVar
 
 from unblank.answering.answer_file import AnswerFile, resume_hint_on_failure
 from unblank.answering.given import GivenRecords
-from unblank.answering.together import RecordWindow, SharedAnswers, refuse_parts
+from unblank.answering.together import RecordWindow, SharedAnswers, batches_of, refuse_parts
 from unblank.data.records import Record
 from unblank.data.written_records import flattened, is_table, require_writable, write_records
 from unblank.engine.replicas import join_replicas
 from unblank.integrity import ADAPTER_RECORD_NAME
 from unblank.plurals import counted
-from unblank.progress_bars import progress_bar
+from unblank.progress_bars import counting_bar
 from unblank.terminal_text import print_message
 from unblank.untrusted.json_text import read_json_object
 
@@ -39,6 +39,9 @@ BATCHES_A_WINDOW = 32
 """Number of batches within which texts are sorted by length before they are answered."""
 
 _Question = TypeVar("_Question")
+
+_Answers = Callable[[], Iterator[Mapping[str, Any]]]
+"""Goes through the answers from the first one on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,7 @@ def answer_to_file(
             refuse_parts(output, {output.with_name(f"{output.name}.part")}, overwrite=overwrite)
             file = AnswerFile(output, dict(task), overwrite=overwrite)
             yield from _answered_alone(file, given, asking, size, doing, batch_size)
-            _write(given, _Stored(file), output)
+            _write(given, lambda: map(json.loads, file), output)
             file.discard()
             return
         shared = SharedAnswers(
@@ -120,10 +123,9 @@ def answer_to_file(
             doing=doing,
         )
         if world.is_main:
-            answers = _Joined(shared)
-            for (place, record), answer in zip(given, answers, strict=True):
+            for (place, record), (_, answer) in zip(given, shared, strict=True):
                 yield AnsweredRecord(place, record, answer)
-            _write(given, answers, output)
+            _write(given, lambda: (answer for _, answer in shared), output)
         shared.discard()
 
 
@@ -139,18 +141,16 @@ def _answered_alone(
     num_done, total = len(file), len(given)
     if num_done:
         print_message(f"continuing after {num_done:,} of {total:,} answers in {file.part}")
+    is_shown = total - num_done > batch_size
     with (
         resume_hint_on_failure(file, total),
-        progress_bar(show=total - num_done > batch_size) as progress,
+        counting_bar(doing, total, show=is_shown, done=num_done) as advance,
     ):
-        bar = progress.add_task(doing, total=total, completed=num_done)
         for (place, record), line in zip(given, islice(file, num_done), strict=False):
             yield AnsweredRecord(place, record, json.loads(line))
         for records, window in _windows(given, asking, size, num_done):
-            progress.advance(bar, len(window.known))
-            answers = asking.answer(
-                list(window.questions.values()), lambda count: progress.advance(bar, count)
-            )
+            advance(len(window.known))
+            answers = asking.answer(list(window.questions.values()), advance)
             found = {**window.known, **dict(zip(window.questions, answers, strict=True))}
             lines = [json.dumps(found[number], ensure_ascii=False) for number in sorted(found)]
             file.append(lines)
@@ -175,27 +175,7 @@ def _windows(
         first += len(records)
 
 
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """The answers in a file, read anew each time."""
-
-    file: AnswerFile
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        return map(json.loads, self.file)
-
-
-@dataclass(frozen=True, slots=True)
-class _Joined:
-    """The answers of several processes, joined anew each time."""
-
-    shared: SharedAnswers
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        return (answer for _, answer in self.shared)
-
-
-def _write(given: GivenRecords, answers: Iterable[Mapping[str, Any]], output: Path) -> None:
+def _write(given: GivenRecords, answers: _Answers, output: Path) -> None:
     rows = _Rows(given, answers, output)
     num_joined = write_records(output, rows, columns=rows.columns)
     joined = f"; tabs and line ends became spaces in {counted(num_joined, 'cell')}"
@@ -219,9 +199,7 @@ def answer_in_batches(
         on_batch: called with the number of questions of each batch that is answered.
     """
     found: dict[int, dict[str, Any]] = {}
-    by_length = sorted(range(len(questions)), key=lambda number: length_of(questions[number]))
-    for start in range(0, len(questions), batch_size):
-        batch = by_length[start : start + batch_size]
+    for batch in batches_of(dict(enumerate(map(length_of, questions))), batch_size):
         found |= zip(batch, answer([questions[number] for number in batch]), strict=True)
         on_batch(len(batch))
     return [found[number] for number in range(len(questions))]
@@ -249,9 +227,7 @@ def content_hash(values: Any) -> str:
 class _Rows:
     """Number, fields of the record and answer of each, made anew each time; `error` comes last."""
 
-    def __init__(
-        self, given: GivenRecords, answers: Iterable[Mapping[str, Any]], output: Path
-    ) -> None:
+    def __init__(self, given: GivenRecords, answers: _Answers, output: Path) -> None:
         self._given, self._answers = given, answers
         self._is_table = is_table(output)
         own = dict.fromkeys(name for answer in self._own() for name in answer if name != "error")
@@ -266,7 +242,7 @@ class _Rows:
             yield {**self._empty, "number": number, **passed_through, **answer}
 
     def _own(self) -> Iterator[dict[str, Any]]:
-        for answer in self._answers:
+        for answer in self._answers():
             yield flattened(answer) if self._is_table else dict(answer)
 
 

@@ -132,11 +132,11 @@ def _scored_with_passages(
 ) -> Iterator[dict[str, Any]]:
     for text, candidates in questions:
         try:
-            scores, found = retriever.score(text, candidates, **asdict(options))
+            scores, passages = retriever.score(text, candidates, **asdict(options))
         except ValueError as error:
             yield {"error": str(error)}
         else:
-            yield _score_record(scores) | {"passages": found.to_list()}
+            yield _score_record(scores) | {"passages": passages}
 
 
 def _scored(scorer: CandidateScorer, questions: Sequence[_Question]) -> Iterator[dict[str, Any]]:

@@ -20,9 +20,9 @@ from typing import Any, Generic, TypeVar
 from unblank.answering.answer_file import AnswerFile, require_absent, resume_hint_on_failure
 from unblank.engine.parallel import World
 from unblank.load_balancing import padded_size, share_out
-from unblank.progress_bars import progress_bar
+from unblank.progress_bars import counting_bar
 
-__all__ = ["RecordWindow", "SharedAnswers", "refuse_parts"]
+__all__ = ["RecordWindow", "SharedAnswers", "batches_of", "refuse_parts"]
 
 _Question = TypeVar("_Question")
 
@@ -41,31 +41,22 @@ class RecordWindow(Generic[_Question]):
 
 
 def batches_of(
-    windows: Sequence[Sequence[int]],
-    length_of: Callable[[int], int],
-    batch_size: int,
-    *,
-    longest_first: bool = False,
+    lengths: Mapping[int, int], batch_size: int, *, longest_first: bool = False
 ) -> list[list[int]]:
-    """Return the batches in which the records of each window are answered: of similar length.
+    """Return the batches in which the records of a window are answered: of similar length.
 
     Args:
-        windows: numbers of records that are sorted together.
-        length_of: number of a record -> its length.
+        lengths: number of a record -> its length.
         batch_size: records of a batch.
         longest_first: or the shortest.
 
     Example:
-        >>> batches_of([[0, 1, 2]], [5, 9, 1].__getitem__, 2)
+        >>> batches_of({0: 5, 1: 9, 2: 1}, 2)
         [[2, 0], [1]]
     """
     sign = -1 if longest_first else 1
-    by_length = [sorted(window, key=lambda number: sign * length_of(number)) for window in windows]
-    return [
-        numbers[start : start + batch_size]
-        for numbers in by_length
-        for start in range(0, len(numbers), batch_size)
-    ]
+    by_length = sorted(lengths, key=lambda number: sign * lengths[number])
+    return [by_length[start : start + batch_size] for start in range(0, len(lengths), batch_size)]
 
 
 class SharedAnswers:
@@ -129,9 +120,8 @@ class SharedAnswers:
         file, num_done = self._file, len(self._file)
         with (
             resume_hint_on_failure(file, what=what),
-            progress_bar(show=self._world.is_main) as progress,
+            counting_bar(doing, None, show=self._world.is_main) as advance,
         ):
-            bar = progress.add_task(doing, total=None)
             for number, window in enumerate(windows):
                 for batch in self._share(window, length_of, longest_first):
                     if num_done > 0:
@@ -139,7 +129,7 @@ class SharedAnswers:
                         continue
                     asked = [window.questions[one] for one in batch]
                     self._append(number, batch, answer(asked))
-                    progress.advance(bar, len(batch))
+                    advance(len(batch))
                 if self._world.is_main and window.known:
                     if num_done > 0:
                         num_done -= 1
@@ -168,9 +158,7 @@ class SharedAnswers:
     ) -> list[list[int]]:
         """Return the batches of the next window that this process answers."""
         lengths = {number: length_of(one) for number, one in window.questions.items()}
-        batches = batches_of(
-            [list(lengths)], lengths.__getitem__, self._batch_size, longest_first=longest_first
-        )
+        batches = batches_of(lengths, self._batch_size, longest_first=longest_first)
         costs = [padded_size([lengths[number] for number in batch]) for batch in batches]
         shares = share_out(costs, self._world.size, self._loads)
         for rank, share in enumerate(shares):

@@ -8,9 +8,6 @@ from unblank.bench.sizes import Size
 
 __all__ = ["measure_decoding"]
 
-_CONTEXT, _TOKENS = 128, 32
-_TOY_CONTEXT, _TOY_TOKENS = 16, 4
-
 
 def measure_decoding(
     benchmark: str,
@@ -38,7 +35,12 @@ def measure_decoding(
         floor: what is shown of the third contestant, with `{rate}` for its tokens a second.
     """
     _, _, third = workloads
-    results = race(_decoders(workloads, size, texts, beams), repeats, log)
+    arguments = size.decoding | {"texts": texts, "beams": beams}
+    contestants = {
+        name: Contestant(workload=workload, arguments=arguments)
+        for name, workload in workloads.items()
+    }
+    results = race(contestants, repeats, log)
     search = "greedy" if beams == 1 else f"beam {beams}"
     row = compare_rates(
         results["ours"],
@@ -46,25 +48,7 @@ def measure_decoding(
         name=f"{benchmark}, {size.name}, {search}, batch {texts}",
         unit="tokens/s",
         peer_name="T5",
-        target=None if size.name == "toy" else at_least(least),
+        target=None if size.is_toy else at_least(least),
         floor=floor.format(rate=f"{results[third].rate:,.0f}"),
     )
     return Section(name=row.name, size=size.name, rows=[row], results=results)
-
-
-def _decoders(
-    workloads: Mapping[str, str], size: Size, texts: int, beams: int
-) -> dict[str, Contestant]:
-    """Return contestants that decode a fixed number of tokens for each text."""
-    is_toy = size.name == "toy"
-    arguments: dict[str, object] = {
-        "size": size.name,
-        "texts": texts,
-        "context": _TOY_CONTEXT if is_toy else _CONTEXT,
-        "tokens": _TOY_TOKENS if is_toy else _TOKENS,
-        "beams": beams,
-    }
-    return {
-        name: Contestant(workload=workload, arguments=arguments)
-        for name, workload in workloads.items()
-    }

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from rich.table import Table
@@ -120,15 +120,14 @@ def compare_times(
     floor: str = "",
 ) -> ReportRow:
     """Return the row of the seconds of two steps; a ratio below 1 is in our favour."""
-    return ReportRow(
-        name=name,
-        unit=unit,
+    rates = compare_rates(
+        ours, peer, name=name, unit=unit, peer_name=peer_name, target=target, floor=floor
+    )
+    return replace(
+        rates,
         ours=ours.step_seconds,
-        peer_name=peer_name,
         peer=peer.step_seconds,
         ratio=1 / paired_ratio(ours, peer),
-        target=target,
-        floor=floor,
     )
 
 

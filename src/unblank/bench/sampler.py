@@ -17,7 +17,7 @@ _TARGETS: dict[tuple[str, str], Target] = {
 
 def measure_corruption(size: Size, repeats: int, log: Log) -> list[Section]:
     """Return the row of token spans with positions at length 512, on one core."""
-    arguments = {"length": _CORRUPTION_LENGTH, "samples": 100 if size.name == "toy" else 10_000}
+    arguments = {"length": _CORRUPTION_LENGTH, "samples": 100 if size.is_toy else 10_000}
     contestants = {
         "ours": _on_one_core("token_span_corruption", **arguments),
         "T5": _on_one_core("t5_corruption", **arguments),
@@ -36,7 +36,7 @@ def measure_corruption(size: Size, repeats: int, log: Log) -> list[Section]:
 
 def measure_pipeline(size: Size, repeats: int, log: Log) -> list[Section]:
     """Return the row that compares the rows made by one core with those that training uses up."""
-    rows = 32 if size.name == "toy" else 4000
+    rows = 32 if size.is_toy else 4000
     contestants = {
         "ours": _on_one_core("data_pipeline", size=size.name, rows=rows),
         "training": ours(size),

@@ -18,12 +18,11 @@ def measure_score(size: Size, repeats: int, log: Log) -> list[Section]:
 
 
 def _measure(size: Size, candidates: int, repeats: int, log: Log) -> Section:
-    is_toy = size.name == "toy"
     arguments = {
         "size": size.name,
         "candidates": candidates,
         "length": _LENGTH,
-        "context": 16 if is_toy else _CONTEXT,
+        "context": 16 if size.is_toy else _CONTEXT,
     }
     contestants = {
         name: Contestant(workload=f"unblank.bench.inference:{builder}", arguments=arguments)
@@ -39,7 +38,7 @@ def _measure(size: Size, candidates: int, repeats: int, log: Log) -> Section:
         name=name,
         unit="candidates/s",
         peer_name="one forward each",
-        target=None if is_toy else _TARGETS[candidates],
+        target=None if size.is_toy else _TARGETS[candidates],
         floor=f"{each / together:.1f} x fewer FLOP",
     )
     return Section(name=name, size=size.name, rows=[row], results=results)

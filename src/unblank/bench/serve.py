@@ -1,7 +1,5 @@
 """Tokens a second of a server: 32 clients at once, and what it adds to a single request."""
 
-from typing import Any
-
 from unblank.bench.race import Contestant, Log, race
 from unblank.bench.report import Section, Target, at_least, compare_rates
 from unblank.bench.sizes import Size
@@ -9,8 +7,6 @@ from unblank.bench.sizes import Size
 __all__ = ["measure_serve"]
 
 _CLIENTS = 32
-_CONTEXT, _TOKENS = 128, 32
-_TOY_CONTEXT, _TOY_TOKENS = 16, 4
 _MOST_ADDED = 0.15
 """Time that a server may add to a request, as a share of the time without one."""
 
@@ -24,7 +20,7 @@ def measure_serve(size: Size, repeats: int, log: Log) -> list[Section]:
     single = {
         "ours": _served(size, clients=1, requests=4),
         "called": Contestant(
-            workload="unblank.bench.served:called_fill", arguments=_shape(size) | {"requests": 4}
+            workload="unblank.bench.served:called_fill", arguments=size.decoding | {"requests": 4}
         ),
     }
     return [
@@ -56,20 +52,11 @@ def _section(
         name=name,
         unit="tokens/s",
         peer_name=peer_name,
-        target=None if size.name == "toy" else target,
+        target=None if size.is_toy else target,
     )
     return Section(name=name, size=size.name, rows=[row], results=results)
 
 
 def _served(size: Size, *, clients: int, requests: int) -> Contestant:
-    arguments = _shape(size) | {"clients": clients, "requests": requests}
+    arguments = size.decoding | {"clients": clients, "requests": requests}
     return Contestant(workload="unblank.bench.served:served_fill", arguments=arguments)
-
-
-def _shape(size: Size) -> dict[str, Any]:
-    is_toy = size.name == "toy"
-    return {
-        "size": size.name,
-        "context": _TOY_CONTEXT if is_toy else _CONTEXT,
-        "tokens": _TOY_TOKENS if is_toy else _TOKENS,
-    }

@@ -5,7 +5,7 @@ A (`part_a` positions) and Part B (`part_b`), which is what 15 % token spans mak
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 __all__ = ["SIZES", "Size", "SizeName"]
 
@@ -44,6 +44,17 @@ class Size:
     def text_tokens(self) -> int:
         """Tokens of original text in a step."""
         return self.batch * self.text
+
+    @property
+    def is_toy(self) -> bool:
+        """Whether it only shows that a benchmark runs: its rows have no target."""
+        return self.name == "toy"
+
+    @property
+    def decoding(self) -> dict[str, Any]:
+        """Arguments of a workload that decodes: itself, and tokens of the context and an answer."""
+        context, tokens = (16, 4) if self.is_toy else (128, 32)
+        return {"size": self.name, "context": context, "tokens": tokens}
 
 
 SIZES: dict[str, Size] = {

@@ -21,7 +21,7 @@ from unblank.generation.infill import Filler
 from unblank.generation.options import DecodingOptions
 from unblank.metrics.written_form import written_form
 from unblank.plurals import counted
-from unblank.progress_bars import progress_bar
+from unblank.progress_bars import counting_bar
 from unblank.prompting.examples import TaskExample, read_examples, require_labels
 from unblank.tokenization.special import BLANK_TOKENS
 
@@ -69,13 +69,8 @@ def ask_fills(unblank: Unblank, settings: CalibrateSettings) -> LabelledFills:
     filler = unblank.filler(options)
     found, note = _with_room(filler, found)
     texts = [text for text, _ in found]
-    with progress_bar(show=True) as progress:
-        bar = progress.add_task("fill", total=len(texts))
-        results = filler.fill(
-            texts,
-            batch_size=settings.batch_size,
-            on_batch=lambda count: progress.advance(bar, count),
-        )
+    with counting_bar("fill", len(texts)) as advance:
+        results = filler.fill(texts, batch_size=settings.batch_size, on_batch=advance)
     pairs = [
         (text, blank.log_probability, _reads(unblank, blank.text) == _reads(unblank, answer))
         for (text, answers), result in zip(found, results, strict=True)
@@ -156,13 +151,12 @@ def ask_candidates(
         right.append((listed.index(label),))
     scorer = unblank.scorer(options)
     shares: list[list[float]] = []
-    with progress_bar(show=True) as progress:
-        bar = progress.add_task("score", total=len(keys))
+    with counting_bar("score", len(keys)) as advance:
         for start in range(0, len(keys), settings.batch_size):
             part = slice(start, start + settings.batch_size)
             for scores in scorer.score(keys[part], candidates[part]):
                 shares.append([one.share for one in scores.candidates])
-            progress.advance(bar, len(keys[part]))
+            advance(len(keys[part]))
     return LabelledChoices(keys, shares, right)
 
 

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from rich.text import Text
 
 from unblank.consoles import TextConsole
 from unblank.extras import picture_note
-from unblank.figures import new_figure
+from unblank.figures import new_figure, save_figure
 from unblank.integrity import write_atomically
 from unblank.metrics.calibration import (
     answered_shares,
@@ -119,9 +118,7 @@ class CalibrationReport:
             axes.set(xlim=(0, 1), ylim=(0, 1))
             axes.grid(alpha=0.3)
             axes.legend(fontsize="small")
-        content = BytesIO()
-        figure.savefig(content, dpi=120)
-        write_atomically(path, content.getvalue())
+        save_figure(figure, path)
         return True
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
+from unblank.settings.choices import DType, Layout, Normalization
 from unblank.settings.marks import DataPath, Excludes, Needs, PathText, Positional
 from unblank.settings.ranges import (
     NotNegative,
@@ -63,9 +64,9 @@ class CalibrateSettings:
     on."""
     patterns: NotNegative[tuple[int, ...]] = ()
     """Labels: numbers of the task's patterns. Default: as for `unblank predict`."""
-    layout: Literal["blank", "sentinel", "masked"] | None = None
+    layout: Layout | None = None
     """Labels: how the model answers. Default: as it was tuned, else in a blank."""
-    normalization: Literal["sum", "mean", "pmi", "contextual"] | None = None
+    normalization: Normalization | None = None
     """Labels and candidates: how they are compared, as for `unblank predict` and `unblank
     score`."""
     candidates: tuple[str, ...] = ()
@@ -101,7 +102,7 @@ class CalibrateSettings:
     """Folder for the report and its picture. Default: `calibration` in the model's folder."""
     device: str = "auto"
     """auto (a GPU if there is one), cpu or cuda."""
-    dtype: Literal["fp32", "bf16", "fp16"] | None = None
+    dtype: DType | None = None
     """Data type of the computation; fp16 is fastest on most CPUs, and there rounds weights only.
     Default: as the model was saved."""
 

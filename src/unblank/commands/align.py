@@ -80,10 +80,10 @@ def run(settings: AlignSettings) -> None:
     from unblank.aligning.pictures import draw_alignment, reduce_states
     from unblank.aligning.vocabulary import vocabulary_overlap
     from unblank.consoles import TextConsole
-    from unblank.evaluation.session import counting_bar
     from unblank.extras import require_package
     from unblank.families.loading import load_folder
     from unblank.integrity import seal, write_atomically
+    from unblank.progress_bars import counting_bar
 
     require_package("sklearn", "t-SNE")
     translations = read_translations(
@@ -100,7 +100,7 @@ def run(settings: AlignSettings) -> None:
         num_english = len({other for pairs in translations.values() for _, other in pairs})
         total = num_english + sum(map(len, translations.values()))
         name = str(folder)
-        with counting_bar(f"states of {name}", total, show=True) as advance:
+        with counting_bar(f"states of {name}", total) as advance:
             found[name] = measure_alignment(
                 model, tokenizer, translations, batch_size=settings.batch_size, advance=advance
             )

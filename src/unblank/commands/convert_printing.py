@@ -12,7 +12,7 @@ from unblank.conversion.complete import complete
 from unblank.conversion.convert import Conversion, plan_conversion, write_conversion
 from unblank.conversion.options import parse_size
 from unblank.conversion.verify import Verification, verify
-from unblank.progress_bars import progress_bar
+from unblank.progress_bars import counting_bar
 from unblank.terminal_text import print_result
 
 __all__ = ["complete_and_print", "convert_and_print", "print_verification", "verify_and_print"]
@@ -28,14 +28,8 @@ def convert_and_print(settings: ConvertSettings) -> None:
     console = TextConsole()
     console.print(_what_was_found(conversion))
     total = sum(math.prod(tensor.shape) for tensor in conversion.plan.tensors)
-    with progress_bar(show=True) as progress:
-        task = progress.add_task("writing weights", total=total)
-        write_conversion(
-            conversion,
-            settings.output,
-            shard_bytes=shard_bytes,
-            advance=lambda weights: progress.advance(task, weights),
-        )
+    with counting_bar("writing weights", total) as advance:
+        write_conversion(conversion, settings.output, shard_bytes=shard_bytes, advance=advance)
     console.print(f"wrote {settings.output}: every key is accounted for in provenance.json")
 
 

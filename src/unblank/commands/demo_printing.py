@@ -9,7 +9,6 @@ from rich.text import Text
 
 from unblank.demo.blanks import FEWEST_WORDS, MOST_WORDS
 from unblank.demo.run import DemoReport, Filled, Scored
-from unblank.generation.results import FillResult
 
 __all__ = ["print_report"]
 
@@ -90,7 +89,7 @@ def _print_answers(console: Console, filled: Filled) -> None:
         answer = fill.blanks[0].text.strip()
         is_right = answer.lower() == original.lower()
         shown.append(answer, style="bold green" if is_right else "bold")
-        shown.append(f" {_share(fill)}  ")
+        shown.append(f" {math.exp(fill.log_probability):.1%}  ")
     shown.append(f"(original: {original})", style="dim")
     console.print(shown)
 
@@ -106,7 +105,3 @@ def _print_scores(console: Console, scored: Scored) -> None:
         shown.append(f" {candidate.share:.1%}  ")
     shown.append(f"(original: {original})", style="dim")
     console.print(shown)
-
-
-def _share(fill: FillResult) -> str:
-    return f"{math.exp(fill.log_probability):.1%}"

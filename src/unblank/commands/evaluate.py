@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from unblank.commands.parsing import Variants, parse_settings
 from unblank.commands.words import named_values
-from unblank.evaluation.options import SUITE_OPTIONS, EvaluationOptions, suite_options
+from unblank.evaluation.options import EvaluationOptions
+from unblank.evaluation.suite_options import SUITE_OPTIONS, suite_options
 
 __all__ = ["parse", "run"]
 

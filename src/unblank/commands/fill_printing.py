@@ -27,7 +27,7 @@ from unblank.generation.infill import Filler
 from unblank.generation.options import FillingOrder
 from unblank.generation.passages import require_plain_search
 from unblank.generation.results import FillResult, TokenEvent
-from unblank.retrieval.retriever import Found, Retriever
+from unblank.retrieval.retriever import PassageValues, Retriever
 from unblank.rules.rule import Rule
 from unblank.terminal_text import print_message
 
@@ -85,7 +85,7 @@ def _print_retrieved(unblank: Unblank, settings: FillSettings) -> None:
     problems: list[str] = []
     options = asdict(settings.decoding())
 
-    def filled(text: str) -> tuple[FillResult, Found]:
+    def filled(text: str) -> tuple[FillResult, PassageValues]:
         return retriever.fill(text, order=order, batch_size=settings.batch_size, **options)
 
     for answer in each_text(texts_of(settings.text, settings), filled, problems):
@@ -95,12 +95,12 @@ def _print_retrieved(unblank: Unblank, settings: FillSettings) -> None:
             else:
                 _print_refusal(console, answer)
             continue
-        result, found = answer
+        result, passages = answer
         if settings.json:
-            print_json({**result.to_dict(), "passages": found.to_list()})
+            print_json({**result.to_dict(), "passages": passages})
             continue
         _print_fill(console, result, with_tokens=settings.tokens)
-        for passage in found.to_list():
+        for passage in passages:
             line = Text(f"  {passage['share']:6.1%}  {passage['text']}  ")
             console.print(line.append(passage["place"], style="dim"))
     print_message(retriever)

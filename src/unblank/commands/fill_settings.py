@@ -1,12 +1,13 @@
 """The settings of `unblank fill`."""
 
 from dataclasses import dataclass, fields
-from typing import Annotated, Literal
+from typing import Annotated
 
 from unblank.commands.file_settings import FileSettings
 from unblank.commands.retrieval_settings import RetrievalSettings
 from unblank.commands.rule_settings import RuleSettings
 from unblank.generation.options import DecodingOptions, FillingOrder
+from unblank.settings.choices import DType
 from unblank.settings.marks import Excludes, PathText, Positional
 from unblank.settings.ranges import Positive
 
@@ -45,7 +46,7 @@ class FillSettings(FileSettings, RetrievalSettings, RuleSettings, DecodingOption
     """auto (a GPU if there is one), cpu or cuda."""
     calibration: bool = True
     """Use what `unblank calibrate` has kept in the model's folder."""
-    dtype: Literal["fp32", "bf16", "fp16"] | None = None
+    dtype: DType | None = None
     """Data type of the computation; fp16 is fastest on most CPUs, and there rounds weights only.
     Default: as the model was saved."""
 

@@ -32,13 +32,7 @@ several processes: torchrun --nproc-per-node N -m unblank finetune ..."""
 
 def parse(words: Sequence[str]) -> GivenSettings[FinetuneSettings]:
     """Return the run that the words describe; errors as for `parse_recipe`."""
-    return parse_recipe(
-        "finetune",
-        FinetuneSettings,
-        words,
-        about=_ABOUT,
-        usual=_USUAL,
-    )
+    return parse_recipe("finetune", FinetuneSettings, words, about=_ABOUT, usual=_USUAL)
 
 
 def run(parsed: GivenSettings[FinetuneSettings]) -> None:

@@ -69,7 +69,8 @@ def read_job(settings: GenerateSettings) -> Job:
         places = [one.where for one in given]
         problems = {number: one.problem for number, one in enumerate(given) if one.problem}
     else:
-        template = settings.source_with_hints() or _default_field(settings.input)
+        usual = "text" if is_text(settings.input) else "source"
+        template = settings.source_with_hints() or usual
         of_rules = [settings.rules_field] if settings.rules_field else []
         names = [*field_names(template), *fields_of_references, *of_rules]
         for place, record in _records(settings.input, names):
@@ -109,10 +110,6 @@ def require_some(places: Sequence[str], problems: Mapping[int, str]) -> None:
     if problems and len(problems) == len(places):
         first = min(problems)
         raise ValueError(f"{places[first]}: {problems[first]}")
-
-
-def _default_field(path: Path) -> str:
-    return "text" if is_text(path) else "source"
 
 
 def _records(path: Path, names: Sequence[str]) -> Iterator[Record]:

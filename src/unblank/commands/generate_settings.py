@@ -10,6 +10,7 @@ from unblank.data.written_records import require_writable
 from unblank.generation.options import GenerationOptions
 from unblank.metrics.bleu_tokenizers import BleuTokenizer
 from unblank.metrics.text import TextMetric
+from unblank.settings.choices import DType
 from unblank.settings.marks import DataPath, Excludes, Needs, PathText, Positional
 from unblank.settings.ranges import Positive
 
@@ -79,7 +80,7 @@ class GenerateSettings(RuleSettings, GenerationOptions):
     """Number of sources answered together."""
     device: str = "auto"
     """auto (a GPU if there is one), cpu or cuda."""
-    dtype: Literal["fp32", "bf16", "fp16"] | None = None
+    dtype: DType | None = None
     """Data type of the computation; fp16 is fastest on most CPUs, and there rounds weights only.
     Default: as the model was saved."""
 

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from unblank.commands.parsing import parse_settings
+from unblank.settings.choices import DType, Layout, Normalization
 from unblank.settings.marks import DataPath, PathText, Positional
 from unblank.settings.ranges import NotNegative, Positive, PositiveShare, check_values
 from unblank.terminal_text import print_message
@@ -40,10 +41,10 @@ class PredictSettings:
     patterns: NotNegative[tuple[int, ...]] = ()
     """Numbers of the task's patterns, counted from 0; the probabilities of several are averaged.
     Default: those that the model was tuned with, or the task's own choice."""
-    layout: Literal["blank", "sentinel", "masked"] | None = None
+    layout: Layout | None = None
     """How the model answers: see cloze.layout of finetune. Default: as it was tuned, else in a
     blank."""
-    normalization: Literal["sum", "mean", "pmi", "contextual"] | None = None
+    normalization: Normalization | None = None
     """How the words of labels are compared: by the sum or the mean of their tokens'
     log-probabilities, or without what the prompt scores with empty fields (pmi), or with empty ones
     and N/A, so that all are equal without content (contextual). Default: as it was tuned, else as
@@ -60,7 +61,7 @@ class PredictSettings:
     """auto (a GPU if there is one), cpu or cuda."""
     calibration: bool = True
     """Use what `unblank calibrate` has kept in the model's folder."""
-    dtype: Literal["fp32", "bf16", "fp16"] | None = None
+    dtype: DType | None = None
     """Data type of the computation; fp16 is fastest on most CPUs, and there rounds weights only.
     Default: as the model was saved."""
 

@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from unblank.commands.file_settings import FileSettings
 from unblank.commands.parsing import parse_settings
 from unblank.commands.retrieval_settings import RetrievalSettings
+from unblank.settings.choices import Context, DType, Normalization
 from unblank.settings.marks import Excludes, Needs, PathText, Positional
 from unblank.settings.ranges import NotNegative, Positive, check_values
 from unblank.terminal_text import print_message
@@ -65,7 +66,7 @@ class ScoreSettings(FileSettings, RetrievalSettings):
     together in every order in which the blanks can be filled."""
     blank: NotNegative[int] = 0
     """Which blank of the text the candidates are for, counted from 0; the others stay blank."""
-    normalization: Literal["sum", "mean", "pmi", "contextual"] = "sum"
+    normalization: Normalization = "sum"
     """Score by the sum of the token log-probabilities, by their mean, or by the sum without what
     a text without content says of the candidates: pmi (log-probability that the text adds) or
     contextual (calibrated so that all are equal without content)."""
@@ -74,7 +75,7 @@ class ScoreSettings(FileSettings, RetrievalSettings):
     as "The film was [MASK]." Default: the blank alone; encoder-decoder: N/A."""
     include_end: bool = True
     """Include the probability that the candidate ends where it does."""
-    context: Literal["bi", "uni"] = "bi"
+    context: Context = "bi"
     """What a token of the text attends to: both sides (bi), or only what precedes it (uni); answers
     see all of the text."""
     source_tag: str | None = None
@@ -87,7 +88,7 @@ class ScoreSettings(FileSettings, RetrievalSettings):
     """Use what `unblank calibrate` has kept in the model's folder."""
     device: str = "auto"
     """auto (a GPU if there is one), cpu or cuda."""
-    dtype: Literal["fp32", "bf16", "fp16"] | None = None
+    dtype: DType | None = None
     """Data type of the computation; fp16 is fastest on most CPUs, and there rounds weights only.
     Default: as the model was saved."""
 
@@ -153,8 +154,7 @@ def run(settings: ScoreSettings) -> None:
     def scored(text: str) -> "tuple[str, Scores, list[dict[str, Any]]]":
         if retriever is None:
             return text, unblank.score(text, list(settings.candidates), **options), []
-        scores, found = retriever.score(text, settings.candidates, **options)
-        return text, scores, found.to_list()
+        return text, *retriever.score(text, settings.candidates, **options)
 
     for answer in each_text(texts_of(settings.text, settings), scored, problems):
         if isinstance(answer, Refused):

@@ -4,9 +4,9 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from unblank.commands.parsing import parse_settings
+from unblank.settings.choices import DType
 from unblank.settings.marks import PathText, Positional
 from unblank.settings.ranges import NotNegative, OneOrMore, Positive, check_values
 
@@ -54,7 +54,7 @@ class ServeSettings:
     """auto (a GPU if there is one), cpu or cuda."""
     calibration: bool = True
     """Use what `unblank calibrate` has kept in the models' folders."""
-    dtype: Literal["fp32", "bf16", "fp16"] | None = None
+    dtype: DType | None = None
     """Data type of the computation; fp16 is fastest on most CPUs, and there rounds weights only.
     Default: as the models were saved."""
 

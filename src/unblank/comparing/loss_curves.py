@@ -5,12 +5,10 @@ when a run leaves a plateau, and are not to be compared with each other.
 """
 
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 
 from unblank.engine.logging import VALIDATION_NAME, read_json_lines
-from unblank.figures import new_figure
-from unblank.integrity import write_atomically
+from unblank.figures import new_figure, save_figure
 
 __all__ = ["draw_loss_curves"]
 
@@ -49,9 +47,7 @@ def draw_loss_curves(folders: Mapping[str, Sequence[Path]], path: Path) -> None:
     axes.set_ylabel("held-out loss of the own objective (nats a scored token)")
     axes.legend(fontsize="small")
     axes.grid(alpha=0.3)
-    picture = BytesIO()
-    figure.savefig(picture, dpi=110)
-    write_atomically(path, picture.getvalue())
+    save_figure(figure, path, dpi=110)
 
 
 def _held_out(folder: Path) -> list[tuple[int, float]]:

@@ -1,12 +1,10 @@
-"""The recipe of a comparison: read, checked whole, and turned into the settings of every run.
+"""The recipe of a comparison, and the settings of every run that it describes.
 
 One set of settings for pretraining, named variants that change some of them, seeds, and what is
 measured of each model. Or a finished model in place of pretraining: then variants differ in how it
-is measured and fine-tuned. `$UNBLANK_DATA` and other variables of the environment may be used in
-paths.
+is measured and fine-tuned.
 """
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,19 +12,24 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from unblank.evaluation.options import EvaluationOptions, suite_options
+from unblank.evaluation.options import EvaluationOptions
+from unblank.evaluation.suite_options import suite_options
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.pretraining.settings import PretrainSettings
 from unblank.settings.recipes import from_mapping, merged_sections
-from unblank.settings.shipped_recipes import recipe_path
 from unblank.starting.trained_vocabulary import VocabularySettings
-from unblank.untrusted.yaml_text import read_yaml
 
-__all__ = ["ComparedRun", "Measurement", "Recipe", "load_comparison"]
+__all__ = [
+    "MODEL_FOLDER_NAME",
+    "ComparedRun",
+    "Measurement",
+    "Recipe",
+    "Variant",
+    "file_name",
+    "offered_names",
+]
 
-_MODEL_FOLDER_NAME = "pretrain"
-_KEYS = ("about", "output_dir", "seeds", "model", "pretrain", "variants", "evaluate", "finetune")
-_VARIANT_KEYS = ("about", "change", "measure", "without")
+MODEL_FOLDER_NAME = "pretrain"
 _WITH_CONTEXT = ("lambada", "perplexity")
 _SET_BY_COMPARE = {
     "pretrain": ("train.output_dir", "train.seed", "data.cache_dir"),
@@ -36,7 +39,6 @@ _SET_BY_COMPARE = {
     ),
 }  # fmt: skip
 """Settings that a recipe cannot set: the comparison chooses the folders, seeds and models."""
-_VARIABLE = re.compile(r"\$\{?(\w+)\}?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Variant:
     @property
     def folder_name(self) -> str:
         """The name as a folder is called."""
-        return _file_name(self.name)
+        return file_name(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ class Recipe:
         known = [variant.name for variant in self.variants]
         for name in names:
             if name not in known:
-                raise ValueError(f"no variant {name!r}{_near(name, known)}")
+                raise ValueError(f"no variant {name!r}{offered_names(name, known)}")
         for seed in seeds:
             if seed not in self.seeds:
                 raise ValueError(
@@ -145,11 +147,15 @@ class Recipe:
         folder = self.output_dir / variant.folder_name / seed_name
         if self.model is not None:
             return ComparedRun(variant, seed, folder, self.model)
-        own = folder / _MODEL_FOLDER_NAME
+        own = folder / MODEL_FOLDER_NAME
         # Variants that differ only in what is measured have one model.
         same = next(one for one in self.variants if one.change == variant.change)
-        shared = self.output_dir / same.folder_name / seed_name / _MODEL_FOLDER_NAME
+        shared = self.output_dir / same.folder_name / seed_name / MODEL_FOLDER_NAME
         return ComparedRun(variant, seed, folder, own if own.exists() else shared)
+
+    def measured(self, run: ComparedRun) -> list[Measurement]:
+        """Return what is measured of a run's model."""
+        return [one for one in self.measurements if one.name not in run.variant.without]
 
     @property
     def tokenizer_folder(self) -> Path:
@@ -203,7 +209,7 @@ class Recipe:
         if _num_values(settings.get("by")) > 1:
             raise ValueError(f"evaluate {measurement.name}: give one by, and two entries for two")
         settings["model"] = str(run.model_folder)
-        settings["output"] = str(run.folder / f"{_file_name(measurement.name)}.json")
+        settings["output"] = str(run.folder / f"{file_name(measurement.name)}.json")
         where = f"evaluate {measurement.name}"
         try:
             kind = suite_options(str(settings.get("suite", "perplexity")))
@@ -216,7 +222,7 @@ class Recipe:
         own = {
             "model": {"init_from": str(run.model_folder)},
             "train": {
-                "output_dir": str(run.folder / _file_name(measurement.name)),
+                "output_dir": str(run.folder / file_name(measurement.name)),
                 "seed": run.seed,
             },
         }
@@ -228,127 +234,13 @@ class Recipe:
         return from_mapping(FinetuneSettings, mapping, f"finetune {measurement.name}")
 
 
-def load_comparison(path: Path) -> Recipe:
-    """Return the comparison that a YAML file describes; every run's settings are checked.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: a key, name or value that does not fit, or a variable that is not set.
-    """
-    path = recipe_path(path)
-    content = read_yaml(path)
-    try:
-        recipe = _build(path, _expanded(content))
-        for run in recipe.runs():
-            if recipe.model is None:
-                recipe.pretrain_settings(run)
-            for measurement in recipe.measurements:
-                is_evaluation = measurement.kind == "evaluate"
-                check = recipe.evaluation_options if is_evaluation else recipe.finetune_settings
-                check(run, measurement)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: {error}") from error
-    return recipe
-
-
-def _build(path: Path, content: Any) -> Recipe:
-    if not isinstance(content, Mapping):
-        raise ValueError("a recipe must be a mapping of keys to values")
-    _check_keys(content, _KEYS, "")
-    measurements = tuple(
-        Measurement(str(name), kind, *_without_metrics(settings, name))
-        for kind in ("evaluate", "finetune")
-        for name, settings in _mapping(content, kind).items()
-    )
-    names = [measurement.name for measurement in measurements]
-    if len(set(names)) < len(names):
-        raise ValueError("an evaluation and a fine-tuning have the same name: rename one")
-    files = [_file_name(name) for name in names]
-    if len(set(files)) < len(files) or not all(files) or _MODEL_FOLDER_NAME in files:
-        raise ValueError(
-            f"names of measurements must differ in letters (a to z) or digits, and must not be "
-            f"{_MODEL_FOLDER_NAME!r}, the folder of the model: {names}"
-        )
-    variants = tuple(
-        _variant(name, entry or {}, names) for name, entry in _mapping(content, "variants").items()
-    )
-    if not variants or not measurements:
-        raise ValueError(
-            "a comparison needs variants, and an evaluation or a fine-tuning to measure them by"
-        )
-    folders = [variant.folder_name for variant in variants]
-    if len(set(folders)) < len(folders) or not all(folders):
-        raise ValueError(f"names of variants must differ in letters or digits: {folders}")
-    seeds = content.get("seeds", [0])
-    is_list = isinstance(seeds, list) and all(type(seed) is int for seed in seeds)
-    if not is_list or not seeds or len(set(seeds)) < len(seeds):
-        raise ValueError(f"seeds must be a list of different whole numbers, got {seeds!r}")
-    output_dir = _folder(content.get("output_dir", f"runs/{path.stem}"), "output_dir")
-    pretrain = _mapping(content, "pretrain")
-    model = _folder(content["model"], "model") if "model" in content else None
-    if model is not None and (pretrain or any(variant.change for variant in variants)):
-        raise ValueError(
-            f"model is {model}, so nothing is pretrained: leave out pretrain and the change of "
-            "variants, and say under measure how a variant is fine-tuned"
-        )
-    return Recipe(path, output_dir, tuple(seeds), model, pretrain, variants, measurements)
-
-
-def _variant(name: str, entry: Any, measurements: Sequence[str]) -> Variant:
-    if not isinstance(entry, Mapping):
-        raise ValueError(f"variant {name} must be a mapping of keys to values, got {entry!r}")
-    _check_keys(entry, _VARIANT_KEYS, f" in variant {name}")
-    without = _texts(entry.get("without"), f"without of variant {name}")
-    measured = _mapping(entry, "measure")
-    for one in (*without, *measured):
-        if one not in measurements:
-            raise ValueError(
-                f"variant {name} names {one!r}, which is not measured{_near(one, measurements)}"
-            )
-    measure = {one: _mapping(measured, one) for one in measured}
-    return Variant(str(name), _mapping(entry, "change"), measure, without)
-
-
-def _without_metrics(settings: Any, name: str) -> tuple[Mapping[str, Any], tuple[str, ...]]:
-    if not isinstance(settings, Mapping):
-        raise ValueError(f"{name} must be a mapping of keys to values, got {settings!r}")
-    rest = {key: value for key, value in settings.items() if key != "metrics"}
-    return rest, _texts(settings.get("metrics"), f"metrics of {name}")
-
-
-def _texts(value: Any, name: str) -> tuple[str, ...]:
-    """Return a list of texts; a single one stands for itself."""
-    texts = [value] if isinstance(value, str) else value or []
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise ValueError(f"{name} must be a list of names, got {value!r}")
-    return tuple(texts)
-
-
-def _folder(value: Any, name: str) -> Path:
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{name} must be a folder, got {value!r}")
-    return Path(os.path.expanduser(value))
-
-
 def _num_values(value: Any) -> int:
     """Return how many values are given; the evaluation checks them."""
     return len(value) if isinstance(value, list) else int(value is not None)
 
 
-def _mapping(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = content.get(key) or {}
-    if not isinstance(value, Mapping):
-        raise ValueError(f"{key} must be a mapping of names to settings, got {value!r}")
-    return value
-
-
-def _check_keys(mapping: Mapping[str, Any], allowed: Sequence[str], where: str) -> None:
-    for key in mapping:
-        if key not in allowed:
-            raise ValueError(f"unknown key {key!r}{where}{_near(str(key), allowed)}")
-
-
-def _near(name: str, known: Sequence[str]) -> str:
+def offered_names(name: str, known: Sequence[str]) -> str:
+    """Return the end of a message on a name that there is not: the near ones, or all."""
     return f": there are {', '.join(get_close_matches(name, known, n=3) or known)}"
 
 
@@ -364,19 +256,6 @@ def _refuse_own(settings: Mapping[str, Any], kind: str, where: str) -> None:
             )
 
 
-def _expanded(value: Any) -> Any:
-    """Replace variables of the environment in all texts."""
-    if isinstance(value, dict):
-        return {key: _expanded(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_expanded(item) for item in value]
-    if not isinstance(value, str):
-        return value
-    for name in _VARIABLE.findall(value):
-        if name not in os.environ:
-            raise ValueError(f"{value!r} needs the environment variable {name}: set it")
-    return os.path.expandvars(value)
-
-
-def _file_name(name: str) -> str:
+def file_name(name: str) -> str:
+    """Return a name as a file or folder is called."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

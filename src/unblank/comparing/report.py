@@ -7,7 +7,6 @@ p of a paired t-test.
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from io import BytesIO
 from math import ceil
 from pathlib import Path
 from statistics import fmean, stdev
@@ -17,8 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from unblank.comparing.differences import Difference, paired_difference
-from unblank.figures import new_figure
-from unblank.integrity import write_atomically
+from unblank.figures import new_figure, save_figure
 
 __all__ = [
     "Cell",
@@ -115,9 +113,7 @@ def draw_plot(cells: Sequence[Cell], path: Path) -> None:
         axes.set_yticks(range(len(variants)), variants, fontsize="small")
         axes.set_ylim(len(variants) - 0.5, -0.5)
         axes.grid(axis="x", alpha=0.3)
-    picture = BytesIO()
-    figure.savefig(picture, dpi=110)
-    write_atomically(path, picture.getvalue())
+    save_figure(figure, path, dpi=110)
 
 
 def _axes(cells: Sequence[Cell]) -> tuple[list[str], list[str]]:

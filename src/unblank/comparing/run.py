@@ -8,7 +8,8 @@ from typing import Any
 
 from unblank.atomic_folders import put_into_folder
 from unblank.comparing.loss_curves import draw_loss_curves
-from unblank.comparing.recipe import ComparedRun, Measurement, Recipe, load_comparison
+from unblank.comparing.recipe import ComparedRun, Measurement, Recipe
+from unblank.comparing.recipe_files import load_comparison
 from unblank.comparing.report import Cell, comparison_json, draw_plot, to_markdown
 from unblank.engine.results import RESULTS_NAME, read_results
 from unblank.engine.resume import RUN_NAME
@@ -76,7 +77,7 @@ def compare(
         if recipe.model is None and run.model_folder not in pretrained:
             pretrained.add(run.model_folder)
             steps.append(_pretrain_step(recipe, run, memory))
-        steps += _measure_steps(recipe, run, memory)
+        steps += [_measure_step(recipe, run, one, memory) for one in recipe.measured(run)]
     for number, step in enumerate(steps, start=1):
         is_done = step.is_done()
         log(f"[{number}/{len(steps)}] {step.name}: {'done' if is_done else 'to do'}")
@@ -93,9 +94,7 @@ def compare(
 
 def _require_packages(recipe: Recipe, run: ComparedRun) -> None:
     """Raise ImportError for a package that a measurement will want after hours of training."""
-    for measurement in recipe.measurements:
-        if measurement.name in run.variant.without:
-            continue
+    for measurement in recipe.measured(run):
         if measurement.kind == "evaluate":
             require_suite_packages(recipe.evaluation_options(run, measurement))
         else:
@@ -137,18 +136,10 @@ def _pretrain_step(recipe: Recipe, run: ComparedRun, memory: MemoryArrangement) 
     )
 
 
-def _measure_steps(recipe: Recipe, run: ComparedRun, memory: MemoryArrangement) -> list[_Step]:
-    name = f"{run.variant.name}, seed {run.seed}"
-    return [
-        _measure_step(recipe, run, measurement, name, memory)
-        for measurement in recipe.measurements
-        if measurement.name not in run.variant.without
-    ]
-
-
 def _measure_step(
-    recipe: Recipe, run: ComparedRun, measurement: Measurement, name: str, memory: MemoryArrangement
+    recipe: Recipe, run: ComparedRun, measurement: Measurement, memory: MemoryArrangement
 ) -> _Step:
+    name = f"{run.variant.name}, seed {run.seed}: {measurement.name}"
     if measurement.kind == "evaluate":
         evaluation = recipe.evaluation_options(run, measurement)
 
@@ -158,13 +149,13 @@ def _measure_step(
             evaluate(evaluation)
 
         return _Step(
-            f"{name}: {measurement.name}",
+            name,
             lambda: _is_evaluated(evaluation.output, plain(evaluation)),
             measure_anew,
         )
     tuning = recipe.finetune_settings(run, measurement)
     return _Step(
-        f"{name}: {measurement.name}",
+        name,
         lambda: (
             (tuning.train.output_dir / RESULTS_NAME).is_file()
             and _has_settings(tuning.train.output_dir / RUN_NAME, to_mapping(tuning))
@@ -252,9 +243,7 @@ def _without_number(recipe: Recipe) -> list[str]:
 def _values(recipe: Recipe) -> Iterator[tuple[ComparedRun, str, float | None]]:
     """Yield what was measured so far; None stands for what is not finite."""
     for run in recipe.runs():
-        for measurement in recipe.measurements:
-            if measurement.name in run.variant.without:
-                continue
+        for measurement in recipe.measured(run):
             values = (
                 _evaluated(recipe, run, measurement)
                 if measurement.kind == "evaluate"

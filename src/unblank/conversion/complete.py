@@ -8,13 +8,13 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from unblank.atomic_folders import new_folder
 from unblank.conversion.fairseq_vocabulary import fit_rows
-from unblank.conversion.glm_vocabulary import fit_tokenizer
+from unblank.conversion.glm_vocabulary import FittedTokenizer, fit_tokenizer
 from unblank.conversion.options import ConvertOptions
 from unblank.conversion.plan import copied
 from unblank.conversion.provenance import write_provenance
@@ -29,24 +29,9 @@ _TABLE = "model.embed_tokens.weight"
 _TRANSFORMERS_SETTINGS = "config.json"
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """What a folder was given.
-
-    Attributes:
-        tokenizer: rebuilt from the vocabulary files.
-        fields: of the configuration: special ids, and the number of tokens.
-        facts: of the vocabulary, for the provenance.
-        traps: lines for the user.
-    """
-
-    tokenizer: Any
-    fields: dict[str, Any]
-    facts: dict[str, Any]
-    traps: tuple[str, ...]
-
-
-def complete(folder: Path, vocabulary: Path, *, language_tags: Sequence[str] = ()) -> Completion:
+def complete(
+    folder: Path, vocabulary: Path, *, language_tags: Sequence[str] = ()
+) -> FittedTokenizer:
     """Give a converted folder the tokenizer of a vocabulary; return what was given.
 
     Args:
@@ -108,19 +93,19 @@ def _record(folder: Path) -> dict[str, Any]:
 
 def _fit_glm(
     folder: Path, record: dict[str, Any], vocabulary: Path, language_tags: Sequence[str]
-) -> Completion:
+) -> FittedTokenizer:
     if language_tags:
         raise ValueError("language tags belong to encoder-decoders: leave them out for a GLM")
     source = _source(folder, record)
     table = copied(_TABLE, _TABLE, source.state_dicts[0][_TABLE])
     fitted = fit_tokenizer(source, vocabulary, table)
     assert fitted is not None  # a vocabulary was named
-    return Completion(fitted.tokenizer, fitted.fields, fitted.facts, fitted.traps)
+    return fitted
 
 
 def _fit_encoder_decoder(
     folder: Path, record: dict[str, Any], vocabulary: Path, language_tags: Sequence[str]
-) -> Completion:
+) -> FittedTokenizer:
     options = ConvertOptions(tokenizer=vocabulary, language_tags=tuple(language_tags))
     num_rows = int(config_in(folder).vocab_size)
     has_mask = record.get("family") == "xlmr"
@@ -132,10 +117,12 @@ def _fit_encoder_decoder(
         )
     if fitted.tokenizer is None:
         raise ValueError("; ".join(fitted.traps) or f"{vocabulary} has no vocabulary")
-    return Completion(fitted.tokenizer, fitted.fields, fitted.facts, fitted.traps)
+    return FittedTokenizer(
+        tokenizer=fitted.tokenizer, fields=fitted.fields, facts=fitted.facts, traps=fitted.traps
+    )
 
 
-_FITTING: dict[str, Callable[[Path, dict[str, Any], Path, Sequence[str]], Completion]] = {
+_FITTING: dict[str, Callable[[Path, dict[str, Any], Path, Sequence[str]], FittedTokenizer]] = {
     "glm": _fit_glm,
     "multiglm": _fit_glm,
     "deltalm": _fit_encoder_decoder,

@@ -7,12 +7,11 @@ from pathlib import Path
 from unblank.atomic_folders import new_folder
 from unblank.conversion.deltalm import plan_deltalm
 from unblank.conversion.detect import Detection, detect_family
-from unblank.conversion.encoder import plan_encoder
+from unblank.conversion.encoder_plan import plan_encoder
 from unblank.conversion.ganlm import plan_ganlm
 from unblank.conversion.glm import plan_glm
 from unblank.conversion.options import (
     ConvertOptions,
-    DType,
     FamilyChoice,
     FfnOrder,
     Part,
@@ -23,6 +22,7 @@ from unblank.conversion.provenance import provenance_of, write_provenance
 from unblank.conversion.source import Source, open_source
 from unblank.conversion.writer import write_model
 from unblank.path_arguments import disk_path
+from unblank.settings.choices import DType
 from unblank.unicode import require_texts
 
 __all__ = ["Conversion", "convert", "plan_conversion", "write_conversion"]

@@ -14,6 +14,7 @@ from torch.nn.functional import cosine_similarity
 from unblank.conversion.fairseq import (
     choose_heads,
     count_layers,
+    drop_copies,
     drop_markers,
     name_in_stack,
     plan_table,
@@ -23,7 +24,7 @@ from unblank.conversion.fairseq import (
 )
 from unblank.conversion.fairseq_vocabulary import fit_rows
 from unblank.conversion.options import ConvertOptions
-from unblank.conversion.plan import ConversionPlan, DroppedKey, PlannedTensor, copied
+from unblank.conversion.plan import ConversionPlan, PlannedTensor, copied
 from unblank.conversion.source import Source
 from unblank.models.deltalm import DeltaLMConfig, DeltaLMForConditionalGeneration
 
@@ -66,12 +67,7 @@ def plan_deltalm(source: Source, options: ConvertOptions) -> ConversionPlan:
         name = None if key in tables else deltalm_name(key, options.ffn_order == "first-release")
         if name is not None:
             planned.append(copied(name, key, tensor))
-    dropped = drop_markers(tensors)
-    dropped += [
-        DroppedKey(key=key, reason=f"a copy of {kept_key}, which is tied to it")
-        for key in tables
-        if key != kept_key
-    ]
+    dropped = drop_markers(tensors) + drop_copies(tables, kept_key)
     config, evidence = _configuration(planned, arguments, options)
     for name, value in fitted.fields.items():
         setattr(config, name, value)

@@ -18,26 +18,23 @@ from unblank.conversion.fairseq import (
     choose_heads,
     drop_markers,
     name_in_stack,
-    plan_table,
     recorded_arguments,
     shape_fields,
 )
-from unblank.conversion.fairseq_vocabulary import fit_rows
-from unblank.conversion.options import ConvertOptions
-from unblank.conversion.plan import ConversionPlan, DroppedKey, PlannedTensor, copied
+from unblank.conversion.key_patterns import KeyPatterns, translated
+from unblank.conversion.plan import DroppedKey, PlannedTensor, copied
 from unblank.conversion.source import Source, open_source
 from unblank.deferred_values import UnreadTensor, is_deferring
 from unblank.families.table import family_of_model_type
-from unblank.models.deltalm import DeltaLMConfig, DeltaLMForConditionalGeneration
-from unblank.models.deltalm.from_encoder import decoder_sources
+from unblank.models.deltalm import DeltaLMConfig
 from unblank.models.encoder_decoder.embeddings import UNUSED_POSITIONS
 from unblank.untrusted.opening import config_in
 
-__all__ = ["count_embeddings", "encoder_from_glm", "plan_encoder", "read_encoder"]
+__all__ = ["count_embeddings", "encoder_from_glm", "encoder_parts", "read_encoder"]
 
 EncoderWeights = tuple[dict[str, Any], dict[str, Tensor]]
 
-_TRANSFORMERS_PATTERNS: tuple[tuple[str, str], ...] = (
+_TRANSFORMERS_PATTERNS: KeyPatterns = (
     (r"embeddings\.word_embeddings\.weight", "embed_tokens.weight"),
     (r"embeddings\.position_embeddings\.weight", "embeddings.embed_positions.weight"),
     (r"embeddings\.LayerNorm\.(\w+)", r"embeddings.norm.\1"),
@@ -50,7 +47,7 @@ _TRANSFORMERS_PATTERNS: tuple[tuple[str, str], ...] = (
     (r"encoder\.layer\.(\d+)\.output\.dense\.(\w+)", r"layers.\1.mlp.down_proj.\2"),
     (r"encoder\.layer\.(\d+)\.output\.LayerNorm\.(\w+)", r"layers.\1.mlp_norm.\2"),
 )  # fmt: skip
-_GLM_PATTERNS: tuple[tuple[str, str], ...] = (
+_GLM_PATTERNS: KeyPatterns = (
     (r"embed_tokens\.weight", "embed_tokens.weight"),
     (r"norm\.(\w+)", r"norm.\1"),
     (r"(layers\.\d+\.)input_layernorm\.(\w+)", r"\1self_attn_norm.\2"),
@@ -68,59 +65,17 @@ _FAIRSEQ_PREFIXES = ("encoder.sentence_encoder.", "decoder.sentence_encoder.")
 _POSITIONS = "embeddings.embed_positions.weight"
 _PADDED_POSITION_TYPES = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl")
 """Model types whose position table has two rows before that of the first token, like ours."""
-_ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_pytorch_tanh"} | {
-    "gelu_pytorch_tanh": "gelu_pytorch_tanh"
+_ACTIVATIONS = {
+    "gelu": "gelu",
+    "gelu_new": "gelu_pytorch_tanh",
+    "gelu_pytorch_tanh": "gelu_pytorch_tanh",
 }
-
-
-_SIZES = {"hidden_size": "hidden_size", "num_hidden_layers": "encoder_layers"} | {
-    "intermediate_size": "intermediate_size"
+_SIZES = {
+    "hidden_size": "hidden_size",
+    "num_hidden_layers": "encoder_layers",
+    "intermediate_size": "intermediate_size",
 }
 """Fields of config.json that the shapes of the weights show, and ours."""
-
-
-def plan_encoder(source: Source, options: ConvertOptions) -> ConversionPlan:
-    """Return the plan of a DeltaLM whose weights all come from an encoder.
-
-    Raises:
-        ValueError: unknown keys, an encoder of an odd number of layers, or a vocabulary that does
-            not belong to the weights.
-    """
-    fields, parts, dropped = _understand(source, options)
-    if fields["encoder_layers"] % 2:
-        raise ValueError(
-            f"{source.path} has {fields['encoder_layers']} layers, an odd number: each layer of an "
-            "interleaved decoder is made from two encoder layers"
-        )
-    table = parts["embed_tokens.weight"]
-    fitted = fit_rows(source, options, table.shape[0], has_mask=True)
-    parts["embed_tokens.weight"] = plan_table(
-        table.name, table.keys[0], table.read(), num_rows=fitted.num_rows, num_new=fitted.num_new
-    )
-    half = fields["encoder_layers"] // 2
-    known = {**fields, "decoder_layers": half, "interleaved_decoder": True, **fitted.fields}
-    config = DeltaLMConfig(**known)
-    planned = [replace(part, name=f"model.encoder.{name}") for name, part in parts.items()]
-    planned += [
-        replace(part, name=f"model.decoder.{ours}{name.removeprefix(theirs)}", read=_copy(part))
-        for ours, theirs in decoder_sources(half, "interleaved")
-        for name, part in parts.items()
-        if name.startswith(theirs)
-    ]
-    return ConversionPlan(
-        model_class=DeltaLMForConditionalGeneration,
-        config=config,
-        tensors=tuple(planned),
-        dropped=tuple(dropped),
-        tokenizer=fitted.tokenizer,
-        tokenizer_facts=fitted.facts,
-        traps=fitted.traps,
-        evidence=(
-            f"decoder layer j from encoder layers 2j (self-attention, lower feed-forward) and "
-            f"2j + 1 (cross-attention, upper feed-forward), {half} in all",
-            *fitted.evidence,
-        ),
-    )
 
 
 def read_encoder(path: Path) -> EncoderWeights:
@@ -145,7 +100,7 @@ def read_encoder(path: Path) -> EncoderWeights:
     if family is not None and family.gives_encoder:
         fields, weights = encoder_from_glm(config_in(Path(path)).to_dict(), source.tensors)
     else:
-        fields, parts, _ = _understand(source, ConvertOptions())
+        fields, parts, _ = encoder_parts(source, None)
         weights = {name: part.read() for name, part in parts.items()}
     if is_deferring():
         weights = {name: _deferred(tensor, source) for name, tensor in weights.items()}
@@ -194,7 +149,7 @@ def encoder_from_glm(settings: dict[str, Any], state_dict: dict[str, Tensor]) ->
             for letter, third in zip("qkv", tensor.chunk(3), strict=True):
                 renamed[name.replace("qkv_proj", f"{letter}_proj")] = third
         else:
-            if (ours := _match(name, _GLM_PATTERNS)) is None:
+            if (ours := translated(name, _GLM_PATTERNS)) is None:
                 raise ValueError(
                     f"{key!r} is not a weight of a GLM: only weights that are known to be unused "
                     "are left out"
@@ -210,10 +165,18 @@ def encoder_from_glm(settings: dict[str, Any], state_dict: dict[str, Tensor]) ->
     return fields | heads | _known(settings) | _glm_tokens(settings), renamed
 
 
-def _understand(
-    source: Source, options: ConvertOptions
+def encoder_parts(
+    source: Source, num_heads: int | None
 ) -> tuple[dict[str, Any], dict[str, PlannedTensor], list[DroppedKey]]:
-    """Return the configuration fields, the tensors under the names of `Encoder`, and the rest."""
+    """Return the configuration fields, the tensors under the names of `Encoder`, and the rest.
+
+    Args:
+        source: the encoder.
+        num_heads: as the user gives them; None if the files or the published models say it.
+
+    Raises:
+        ValueError: unknown keys, or fields that are impossible or not those of the weights.
+    """
     parts: dict[str, PlannedTensor] = {}
     dropped = drop_markers(source.tensors)
     is_fairseq = source.settings is None
@@ -234,7 +197,7 @@ def _understand(
     _finish_positions(parts, source.settings)
     fields = shape_fields({name: part.shape for name, part in parts.items()}, "")
     _require_sizes(source.settings or {}, fields)
-    fields |= _other_fields(fields["hidden_size"], source, options)
+    fields |= _other_fields(fields["hidden_size"], source, num_heads)
     _require_possible(fields, source.path)
     return fields, parts, dropped
 
@@ -265,17 +228,15 @@ def _without_prefix(key: str, is_fairseq: bool) -> str:
     )
 
 
-def _other_fields(width: int, source: Source, options: ConvertOptions) -> dict[str, Any]:
+def _other_fields(width: int, source: Source, num_heads: int | None) -> dict[str, Any]:
     """Return the fields that no shape shows."""
     if source.settings is not None:
         recorded = {"encoder_attention_heads": source.settings.get("num_attention_heads")}
-        heads = {
-            "num_attention_heads": choose_heads(width, recorded, options.num_attention_heads)[0]
-        }
+        heads = {"num_attention_heads": choose_heads(width, recorded, num_heads)[0]}
         return heads | _known(source.settings) | _transformers_tokens(source.settings)
     arguments = recorded_arguments(source.records)
     return {
-        "num_attention_heads": choose_heads(width, arguments, options.num_attention_heads)[0],
+        "num_attention_heads": choose_heads(width, arguments, num_heads)[0],
         "hidden_dropout_prob": float(arguments.get("dropout", 0.1)),
         "attention_probs_dropout_prob": float(arguments.get("attention_dropout", 0.1)),
     }
@@ -305,11 +266,6 @@ def _finish_positions(parts: dict[str, PlannedTensor], settings: dict[str, Any] 
     )  # fmt: skip
 
 
-def _copy(part: PlannedTensor) -> Callable[[], Tensor]:
-    """A file of weights must not hold one piece of memory under two names."""
-    return lambda: part.read().clone()
-
-
 def _sum_with(read: Callable[[], Tensor], row: Tensor) -> Callable[[], Tensor]:
     return lambda: read() + row
 
@@ -320,20 +276,13 @@ def _with_padding(read: Callable[[], Tensor]) -> Callable[[], Tensor]:
 
 def _translate(key: str, name: str, source: Source) -> str:
     is_fairseq = source.settings is None
-    ours = name_in_stack(name) if is_fairseq else _match(name, _TRANSFORMERS_PATTERNS)
+    ours = name_in_stack(name) if is_fairseq else translated(name, _TRANSFORMERS_PATTERNS)
     if ours is None:
         raise ValueError(
             f"{source.path} has {key!r}, which is not a weight of a supported encoder: only "
             "weights that are known to be unused are left out"
         )
     return ours
-
-
-def _match(name: str, patterns: tuple[tuple[str, str], ...]) -> str | None:
-    for pattern, replacement in patterns:
-        if match := re.fullmatch(pattern, name):
-            return match.expand(replacement)
-    return None
 
 
 def _with_unused_rows(positions: Tensor) -> Tensor:

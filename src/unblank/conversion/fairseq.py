@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from unblank.conversion.heads import checked_heads
+from unblank.conversion.key_patterns import KeyPatterns, translated
 from unblank.conversion.plan import Action, DroppedKey, PlannedTensor, table_shape
 from unblank.conversion.source import Source
 from unblank.models.initialization import draw_tag_rows
@@ -19,6 +20,7 @@ from unblank.models.initialization import draw_tag_rows
 __all__ = [
     "choose_heads",
     "count_layers",
+    "drop_copies",
     "drop_markers",
     "name_in_stack",
     "plan_table",
@@ -31,7 +33,7 @@ _PUBLISHED_HEADS = {768: 12, 1024: 16}
 """Width -> heads of every published DeltaLM and GanLM, for files that do not record them."""
 _CHUNK_ROWS = 8192
 """Rows of a table compared at a time."""
-_STACK_PATTERNS: tuple[tuple[str, str], ...] = (
+_STACK_PATTERNS: KeyPatterns = (
     (r"embed_tokens\.weight", "embed_tokens.weight"),
     (r"embed_positions\.weight", "embeddings.embed_positions.weight"),
     (r"(?:layernorm_embedding|emb_layer_norm)\.(\w+)", r"embeddings.norm.\1"),
@@ -54,16 +56,19 @@ _STACK_PATTERNS: tuple[tuple[str, str], ...] = (
 
 def name_in_stack(path: str) -> str | None:
     """Return our name of `path`, a parameter's name inside a stack; None if none is known."""
-    for pattern, replacement in _STACK_PATTERNS:
-        if match := re.fullmatch(pattern, path):
-            return match.expand(replacement)
-    return None
+    return translated(path, _STACK_PATTERNS)
 
 
 def drop_markers(keys: Iterable[str]) -> list[DroppedKey]:
     """Return the keys that fairseq stores beside the weights, as dropped ones."""
     reason = "a version marker of fairseq, no weight"
     return [DroppedKey(key=key, reason=reason) for key in keys if key.endswith(".version")]
+
+
+def drop_copies(tables: Iterable[str], kept: str) -> list[DroppedKey]:
+    """Return the keys of a model's one embedding table, except the one that is kept."""
+    reason = f"a copy of {kept}, which is tied to it"
+    return [DroppedKey(key=key, reason=reason) for key in tables if key != kept]
 
 
 def recorded_arguments(records: Mapping[str, Any]) -> dict[str, Any]:

@@ -78,13 +78,10 @@ def fit_rows(
     fields = {
         "vocab_size": num_rows + rows.num_new,
         "tokenizer_size": len(rows.names),
-        **dict(
-            zip(
-                ("bos_token_id", "pad_token_id", "eos_token_id", "unk_token_id"),
-                range(4),
-                strict=True,
-            )
-        ),
+        "bos_token_id": 0,
+        "pad_token_id": 1,
+        "eos_token_id": 2,
+        "unk_token_id": 3,
         "decoder_start_token_id": rows.ids["</s>"],
         "mask_token_id": rows.ids.get(MASK),
     }

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 from unblank.conversion.fairseq import (
     choose_heads,
     count_layers,
+    drop_copies,
     drop_markers,
     name_in_stack,
     plan_table,
@@ -76,12 +77,7 @@ def plan_ganlm(source: Source, options: ConvertOptions) -> ConversionPlan:
         judge = _STACKS["decoder.discriminator."]
         names = {key: name.replace(judge, GENERATOR) for key, name in names.items()}
     model_class, unwanted = _choose_model(set(names.values()), options.kept_part, is_shared)
-    dropped = drop_markers(tensors)
-    dropped += [
-        DroppedKey(key=key, reason=f"a copy of {kept_key}, which is tied to it")
-        for key in tables
-        if key != kept_key
-    ]
+    dropped = drop_markers(tensors) + drop_copies(tables, kept_key)
     fitted = fit_rows(source, options, table.shape[0], arguments=arguments)
     planned = [
         plan_table(_TABLE, kept_key, table, num_rows=fitted.num_rows, num_new=fitted.num_new)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from unblank.conversion.glm_vocabulary import fit_tokenizer
 from unblank.conversion.heads import checked_heads
+from unblank.conversion.key_patterns import KeyPatterns, translated
 from unblank.conversion.megatron import check_ranks, merge_ranks, merged_shape
 from unblank.conversion.options import ConvertOptions
 from unblank.conversion.plan import (
@@ -31,7 +32,7 @@ from unblank.models.glm import (
 __all__ = ["plan_glm"]
 
 _PREFIX = re.compile(r"(module\.|glm\.|model\.)*")
-_KEY_PATTERNS: tuple[tuple[str, str], ...] = (
+_KEY_PATTERNS: KeyPatterns = (
     (r"(?:transformer\.)?word_embeddings\.weight", "model.embed_tokens.weight"),
     (r"transformer\.position_embeddings\.weight", "model.embed_positions.weight"),
     (r"transformer\.block_position_embeddings\.weight", "model.embed_block_positions.weight"),
@@ -55,7 +56,7 @@ _KEY_PATTERNS: tuple[tuple[str, str], ...] = (
     (r"transformer\.layers\.(\d+)\.mlp\.dense_h_to_4h\.(\w+)", r"model.layers.\1.mlp.up_proj.\2"),
     (r"transformer\.layers\.(\d+)\.mlp\.dense_4h_to_h\.(\w+)", r"model.layers.\1.mlp.down_proj.\2"),
 )
-_HEAD_PATTERNS: tuple[tuple[str, str], ...] = (
+_HEAD_PATTERNS: KeyPatterns = (
     (r"(?:pool_layer|dense)\.(\w+)", r"dense.\1"),
     (r"(?:multichoice_head|out_proj)\.(\w+)", r"out_proj.\1"),
 )
@@ -113,27 +114,23 @@ def _without_prefixes(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _keeps_head(source: Source, keys: dict[str, Any]) -> bool:
     """Whether the checkpoint is a classifier; some hub folders hold a stray head beside a GLM."""
-    has_head = any(_match(key, _HEAD_PATTERNS) for key in keys)
+    has_head = any(translated(key, _HEAD_PATTERNS) for key in keys)
     names = (source.settings or {}).get("architectures") or ["GLMForSequenceClassification"]
     return has_head and any("Classification" in name for name in names)
 
 
 def _our_name(key: str, keeps_head: bool) -> str | None:
-    return _match(key, _KEY_PATTERNS) or (_match(key, _HEAD_PATTERNS) if keeps_head else None)
-
-
-def _match(key: str, patterns: tuple[tuple[str, str], ...]) -> str | None:
-    for pattern, replacement in patterns:
-        if match := re.fullmatch(pattern, key):
-            return match.expand(replacement)
-    return None
+    name = translated(key, _KEY_PATTERNS)
+    if name is None and keeps_head:
+        name = translated(key, _HEAD_PATTERNS)
+    return name
 
 
 def _drop_reason(key: str) -> str | None:
     """Return why a key is left out; None leaves it unaccounted for, which is an error."""
     if key.startswith(_SOFT_PROMPTS):
         return "a trained soft prompt, which is not part of the model: tune a new one"
-    if _match(key, _HEAD_PATTERNS):
+    if translated(key, _HEAD_PATTERNS):
         return "an unused classification head: by its config.json this is not a classifier"
     return None
 

@@ -7,16 +7,8 @@ tokens are cut out of a text first and the pieces between them are encoded as te
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from tokenizers import (
-    AddedToken,
-    Tokenizer,
-    decoders,
-    models,
-    normalizers,
-    pre_tokenizers,
-)
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from unblank.conversion.sentencepiece import read_sentencepiece, sentencepiece_core
@@ -31,18 +23,16 @@ from unblank.tokenization.special import (
     SEP_TOKEN,
     SMASK_TOKEN,
     SOP_TOKEN,
-    SPECIAL_TOKENS,
     UNK_TOKEN,
     special_ids,
 )
+from unblank.tokenization.wrapping import with_special_roles
 from unblank.untrusted.opening import tokenizer_in
 
 __all__ = ["GlmTokenizer", "build_glm_tokenizer"]
 
 _STRIPPING_TOKENS = (MASK_TOKEN, SMASK_TOKEN, GMASK_TOKEN)
 """White space before them is removed: the answer brings its own."""
-_ATTRIBUTES = ("pad", "eos", "cls", "sep", "unk", "mask")
-"""Roles that transformers has a name for; the others become `extra_special_tokens`."""
 _WORDPIECE_NAMES = {"pad": "[PAD]", "eos": "[PAD]"}
 _ROBERTA_NAMES = {"<s>": CLS_TOKEN, "</s>": EOS_TOKEN, "<unk>": UNK_TOKEN, "<mask>": MASK_TOKEN}
 """RoBERTa's own strings -> what the original program calls these tokens."""
@@ -54,7 +44,7 @@ _SENTENCEPIECE_COMMANDS = (
     EOS_TOKEN, SEP_TOKEN, CLS_TOKEN, MASK_TOKEN, UNK_TOKEN, "[UNUSED]", SOP_TOKEN, EOP_TOKEN,
     SMASK_TOKEN,
 )  # fmt: skip
-"""An id that was never given to a token."""
+"""With a string for the id that was never given to a token."""
 _ONE_MASK = {"smask": MASK_TOKEN, "gmask": MASK_TOKEN, "dblock": MASK_TOKEN}
 """The models without task masks, where [MASK] serves every purpose."""
 _ONE_MASK_ALONE = (
@@ -110,7 +100,7 @@ def _wordpiece(vocabulary: PublishedVocabulary) -> GlmTokenizer:
         "texts end with [PAD], as in training; the Hugging Face port uses [SEP]",
     )
     kind = "BERT WordPiece" + ("" if has_capitals else ", lower case")
-    return GlmTokenizer(_wrapped(core, _WORDPIECE_NAMES | _ONE_MASK), kind, traps)
+    return GlmTokenizer(with_special_roles(core, _WORDPIECE_NAMES | _ONE_MASK), kind, traps)
 
 
 def _bpe(vocabulary: PublishedVocabulary) -> GlmTokenizer:
@@ -129,14 +119,14 @@ def _bpe(vocabulary: PublishedVocabulary) -> GlmTokenizer:
     core.decoder = decoders.ByteLevel()
     if not is_roberta:
         _add(core, (EOS_TOKEN, *_GPT2_COMMANDS))
-        return GlmTokenizer(_wrapped(core, {}), "GPT-2 BPE", ())
+        return GlmTokenizer(with_special_roles(core), "GPT-2 BPE", ())
     _add(core, (*_ROBERTA_NAMES.values(), SOP_TOKEN, EOP_TOKEN))
     traps = (
         _ONE_MASK_ALONE,
         f"[MASK] is {ids[MASK_TOKEN]}, as in training; the Hugging Face port maps it to "
         f"{len(ids) + 2}",
     )
-    tokenizer = _wrapped(core, _ONE_MASK | {"sep": EOS_TOKEN})
+    tokenizer = with_special_roles(core, _ONE_MASK | {"sep": EOS_TOKEN})
     return GlmTokenizer(tokenizer, "RoBERTa BPE", traps)
 
 
@@ -148,7 +138,7 @@ def _sentencepiece(vocabulary: PublishedVocabulary, gmask_is_eop: bool) -> GlmTo
     kind = f"SentencePiece of {len(read.pieces)} pieces"
     if not gmask_is_eop:
         _add(core, commands)
-        return GlmTokenizer(_wrapped(core, {}), kind, ())
+        return GlmTokenizer(with_special_roles(core), kind, ())
     # Both strings are one token: [gMASK] in a text is read as the other, and shown for it.
     core.normalizer = normalizers.Sequence(
         [normalizers.Replace(GMASK_TOKEN, EOP_TOKEN), core.normalizer]
@@ -159,7 +149,7 @@ def _sentencepiece(vocabulary: PublishedVocabulary, gmask_is_eop: bool) -> GlmTo
         f"[gMASK] and <|endofpiece|> are both {core.token_to_id(EOP_TOKEN)}, as in training; the "
         "Hugging Face port copies the row to another id"
     )
-    return GlmTokenizer(_wrapped(core, {"gmask": EOP_TOKEN}), kind, (trap,))
+    return GlmTokenizer(with_special_roles(core, {"gmask": EOP_TOKEN}), kind, (trap,))
 
 
 def _ready(vocabulary: PublishedVocabulary) -> GlmTokenizer:
@@ -202,25 +192,4 @@ def _add(
             )
             for name in names
         ]
-    )
-
-
-def _wrapped(core: Tokenizer, names: dict[str, str]) -> PreTrainedTokenizerFast:
-    """Return the tokenizer with a name for every role.
-
-    Args:
-        core: with all tokens.
-        names: role -> string where it is not the usual one.
-    """
-    added = {token.content: token for token in core.get_added_tokens_decoder().values()}
-    roles = SPECIAL_TOKENS | names
-    tokens: dict[str, Any] = {f"{role}_token": added[name] for role, name in roles.items()}
-    named = {key: token for key, token in tokens.items() if key[: -len("_token")] in _ATTRIBUTES}
-    extra = {key: token for key, token in tokens.items() if key not in named}
-    return PreTrainedTokenizerFast(
-        tokenizer_object=core,
-        clean_up_tokenization_spaces=False,
-        model_input_names=["input_ids", "attention_mask"],
-        extra_special_tokens=extra,
-        **named,
     )

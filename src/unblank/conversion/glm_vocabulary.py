@@ -20,7 +20,7 @@ from unblank.conversion.vocabulary import PublishedVocabulary, find_vocabulary
 from unblank.integrity import file_facts
 from unblank.tokenization.special import SPECIAL_TOKENS, SpecialIds, special_ids
 
-__all__ = ["fit_tokenizer"]
+__all__ = ["FittedTokenizer", "fit_tokenizer"]
 
 _ROWS_MULTIPLE = 128
 """The original programs round the rows up to a multiple of it, per model-parallel piece."""

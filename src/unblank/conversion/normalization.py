@@ -7,6 +7,7 @@ marks are composed first and every character is then looked up alone.
 
 import sys
 import unicodedata
+from functools import cache
 
 from tokenizers import Regex, normalizers
 
@@ -35,6 +36,7 @@ def charsmap_normalizers(charsmap: bytes) -> list[normalizers.Normalizer]:
     ]
 
 
+@cache  # a tenth of a second, for all characters there are
 def _kept_order() -> str:
     """Return a pattern of the places between marks that canonical order would swap."""
     classes: dict[int, list[str]] = {}

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+from unblank.settings.choices import DType
 from unblank.settings.ranges import Positive, check_values, minimum
 
 __all__ = [
     "ConvertOptions",
-    "DType",
     "FamilyChoice",
     "FfnOrder",
     "Part",
@@ -16,7 +16,6 @@ __all__ = [
 ]
 
 FamilyChoice = Literal["auto", "glm", "multiglm", "deltalm", "ganlm", "xlmr"]
-DType = Literal["fp32", "fp16", "bf16"]
 FfnOrder = Literal["current", "first-release"]
 Part = Literal["all", "generator", "discriminator"]
 

@@ -95,7 +95,7 @@ PlanReader = Callable[[Source, ConvertOptions], ConversionPlan]
 """What each family provides: `plan_glm(source, options)`, `plan_deltalm(source, options)`, ..."""
 
 
-def copied(name: str, key: str, tensor: Tensor, reason: str = "") -> PlannedTensor:
+def copied(name: str, key: str, tensor: Tensor) -> PlannedTensor:
     """Return a plan to write one source tensor as it is, under its new name."""
     return PlannedTensor(
         name=name,
@@ -103,7 +103,6 @@ def copied(name: str, key: str, tensor: Tensor, reason: str = "") -> PlannedTens
         keys=(key,),
         action="kept" if name == key else "renamed",
         read=lambda: tensor,
-        reason=reason,
     )
 
 
@@ -186,8 +185,8 @@ def _check_parameters(plan: ConversionPlan, source: Source) -> None:
             )
 
 
-def _keys_shown(keys: Iterable[str], limit: int = 5) -> str:
+def _keys_shown(keys: Iterable[str]) -> str:
     """Return keys as text, the first few and how many more."""
     names = sorted(keys)
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more

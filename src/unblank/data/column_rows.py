@@ -3,14 +3,13 @@
 For parquet files and Arrow's own, which differ in how their columns are unpacked.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from unblank.data.fields import no_field
+from unblank.data.fields import no_field, require_unique
 from unblank.data.unpacking import LONGEST
 
 __all__ = ["ColumnRows", "wanted_columns"]
@@ -62,11 +61,9 @@ def wanted_columns(path: Path, present: list[str], names: Sequence[str]) -> list
     Raises:
         ValueError: a field has no column, or two columns have one name.
     """
-    name, times = Counter(present).most_common(1)[0] if present else ("", 0)
-    if times > 1:
-        raise ValueError(f"{path}: {times} columns have the name {name!r}: rename them")
+    require_unique(str(path), present)
     columns = [name if name in present else name.partition(".")[0] for name in names]
     for name, column in zip(names, columns, strict=True):
         if column not in present:
-            raise ValueError(no_field(str(path), dict.fromkeys(present), name))
+            raise ValueError(f"{path}: {no_field(dict.fromkeys(present), name)}")
     return list(dict.fromkeys(columns)) or None

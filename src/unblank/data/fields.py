@@ -5,10 +5,12 @@ A list of sentences in a field is joined by spaces. Dots lead to fields inside f
 """
 
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from string import Formatter
 from typing import Any
+
+from unblank.near_names import did_you_mean
 
 __all__ = [
     "field_names",
@@ -19,6 +21,7 @@ __all__ = [
     "no_field",
     "raw_value",
     "require_text",
+    "require_unique",
     "with_nested",
 ]
 
@@ -107,7 +110,7 @@ def raw_value(place: str, record: Mapping[str, Any], name: str) -> Any:
     value: Any = record
     for part in name.split("."):
         if not isinstance(value, Mapping) or part not in value:
-            raise ValueError(no_field(place, record, name))
+            raise ValueError(f"{place}: {no_field(record, name)}")
         value = value[part]
     return value
 
@@ -127,16 +130,14 @@ def with_nested(record: Mapping[str, Any]) -> dict[str, Any]:
     return {**record, **{name: value for name, value in _nested(record) if name not in record}}
 
 
-def no_field(place: str, record: Mapping[str, Any], name: str) -> str:
+def no_field(record: Mapping[str, Any], name: str) -> str:
     """Return the message that a record lacks a field, with the names that are near."""
     present = [
         name for name, value in with_nested(record).items() if not isinstance(value, Mapping)
     ]
-    near = [other for other in present if other.endswith(f".{name}")]
-    near = near or get_close_matches(name, present, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    shown = ", ".join(map(repr, present)) or "none"
-    return f"{place}: there is no field {name!r}, only {shown}{hint}"
+    inside = [other for other in present if other.endswith(f".{name}")]
+    hint = f"; did you mean {inside[0]!r}?" if inside else did_you_mean(name, present)
+    return f"there is no field {name!r}, only {', '.join(map(repr, present)) or 'none'}{hint}"
 
 
 def require_text(text: str, what: str) -> None:
@@ -172,3 +173,18 @@ def _nested(record: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _joined(value: str | list[str]) -> str:
     return value if isinstance(value, str) else " ".join(value)
+
+
+def require_unique(place: str, names: Sequence[str]) -> None:
+    """Refuse columns of which several have one name.
+
+    Args:
+        place: what has them, for messages.
+        names: of the columns.
+
+    Raises:
+        ValueError: two have one name.
+    """
+    name, times = Counter(names).most_common(1)[0] if names else ("", 0)
+    if times > 1:
+        raise ValueError(f"{place}: {times} columns have the name {name!r}: rename them")

@@ -18,6 +18,7 @@ from typing import IO
 from unblank.atomic_folders import new_folder
 from unblank.data.fields import field_text
 from unblank.data.files import FileSearch, find_files
+from unblank.data.hold_out import HashPart
 from unblank.data.language_files import LANGUAGE_FIELD, files_by_language
 from unblank.data.records import read_records
 from unblank.data.sources import TextFiles, TextUnit
@@ -81,10 +82,16 @@ class LanguageSource:
     paths: tuple[Path, ...]
     fields: tuple[str, ...] = ()
 
-    def texts(self, *, text_field: str, text_unit: TextUnit) -> TextFiles:
+    def texts(
+        self, *, text_field: str, text_unit: TextUnit, part: HashPart | None = None
+    ) -> TextFiles:
         """Return the documents; arguments as for `TextFiles`."""
         return TextFiles(
-            paths=self.paths, text_field=text_field, text_unit=text_unit, fields=self.fields
+            paths=self.paths,
+            text_field=text_field,
+            text_unit=text_unit,
+            fields=self.fields,
+            part=part,
         )
 
 

@@ -18,11 +18,7 @@ from numpy.typing import NDArray
 
 from unblank.examples import IntArray
 
-__all__ = [
-    "SourceSchedule",
-    "TemperatureSchedule",
-    "size_shares",
-]
+__all__ = ["SourceSchedule", "TemperatureSchedule", "size_shares", "temperature_schedule"]
 
 BLOCK_SIZE = 8192
 """Samples in a block: shares are exact to 1/8192, and no source gets less than that."""
@@ -56,6 +52,15 @@ class TemperatureSchedule:
     def temperature(self, epoch: int) -> float:
         """Return the temperature of `epoch`, counted from 0."""
         return min(self.end, self.start + epoch / self.epochs * (self.end - self.start))
+
+
+def temperature_schedule(
+    start: float | None, end: float | None, epochs: int | None
+) -> TemperatureSchedule | None:
+    """Return the schedule of which all is given; otherwise there is none."""
+    if start is None or end is None or epochs is None:
+        return None
+    return TemperatureSchedule(start=start, end=end, epochs=epochs)
 
 
 def size_shares(sizes: Sequence[float], alpha: float = 1.0) -> FloatArray:

@@ -8,11 +8,9 @@ others a block is checked when it is first read. How folders are made is in `sha
 """
 
 import hashlib
-import re
 import zlib
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -20,13 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unblank.data.manifest import read_manifest, require_name
 from unblank.examples import IntArray
-from unblank.integrity import MANIFEST_NAME, read_record
+from unblank.integrity import MANIFEST_NAME
 from unblank.plurals import counted
 
-__all__ = ["CHECKED_BYTES", "FORMAT_VERSION", "CorpusReport", "PreparedCorpus", "require_name"]
-
-FORMAT_VERSION = 1
+__all__ = ["CHECKED_BYTES", "PreparedCorpus"]
 
 CHECKED_BYTES = 2**18
 """Bytes of `tokens.bin` that have a checksum of their own."""
@@ -39,31 +36,6 @@ _COUNTED_AT_ONCE = 2**20
 
 _OFFSET = np.dtype(np.int64)
 _CHECK = np.dtype(np.uint32)
-_SHARD_NAME = re.compile("[0-9a-f]+")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CorpusReport:
-    """What became of the documents of a corpus.
-
-    Attributes:
-        num_read: documents found, empty ones included.
-        num_empty: skipped because they hold nothing but white space.
-        num_short: skipped because they have fewer tokens than `min_tokens`.
-        num_kept: documents in the corpus.
-        num_tokens: tokens of the kept documents.
-        min_tokens: fewest tokens of a kept document.
-        num_unknown: of the tokens, those that stand for text of which the tokenizer has no token;
-            None if an older version prepared it, which did not count them.
-    """
-
-    num_read: int
-    num_empty: int
-    num_short: int
-    num_kept: int
-    num_tokens: int
-    min_tokens: int
-    num_unknown: int | None = None
 
 
 class PreparedCorpus:
@@ -99,7 +71,7 @@ class PreparedCorpus:
         """
         self.folder = Path(folder)
         self.num_ids = num_ids
-        manifest = _read_manifest(self.folder)
+        manifest = read_manifest(self.folder)
         self.name = manifest.name
         """Name of the folder that it was made in; None of older versions."""
         self.report = manifest.report
@@ -194,7 +166,7 @@ class _Shard:
     """The files of one shard, mapped into memory."""
 
     def __init__(self, folder: Path, *, is_checked: bool, verify: bool) -> None:
-        manifest = _read_manifest(folder)
+        manifest = read_manifest(folder)
         self.name = manifest.name
         self.num_documents = manifest.report.num_kept
         self.num_tokens = manifest.report.num_tokens
@@ -266,75 +238,6 @@ class _Shard:
     def _require_hash(self, expected: str | None) -> None:
         if expected is not None and _hash_of(self._path, hashlib.sha256) != expected:
             raise ValueError(f"{self._path} is damaged: its checksum differs")
-
-
-@dataclass(frozen=True, slots=True)
-class _Manifest:
-    """What `manifest.json` says; older versions wrote no name, no hash of the tokens, no checks."""
-
-    report: CorpusReport
-    name: str | None
-    shards: Sequence[str] = ()
-    dtype: np.dtype[Any] = _CHECK
-    offsets_checksum: str = ""
-    tokens_sha256: str | None = None
-    checks_checksum: str | None = None
-
-
-def require_name(folder: Path, name: str | None) -> None:
-    """Refuse a corpus in the place of another: its name stands for its text and tokenizer.
-
-    Args:
-        folder: of the corpus.
-        name: that it was made under; None of older versions, which pass.
-
-    Raises:
-        ValueError: the names differ.
-    """
-    if name not in (None, folder.name):
-        raise ValueError(
-            f"{folder / MANIFEST_NAME} belongs to {name}: the folder is that of another text or "
-            "tokenizer"
-        )
-
-
-def _read_manifest(folder: Path) -> _Manifest:
-    path = folder / MANIFEST_NAME
-    try:
-        content = read_record(path)
-        version = content["format_version"]
-        name = content.get("name")
-        report = CorpusReport(**content["report"])
-        if "shards" in content:
-            manifest = _Manifest(report, name, [str(shard) for shard in content["shards"]])
-        else:
-            manifest = _Manifest(
-                report,
-                name,
-                (),
-                np.dtype(content["dtype"]),
-                content["offsets_checksum"],
-                content.get("tokens_sha256"),
-                content.get("checks_sha256"),
-            )
-        counts = asdict(report)
-        if report.num_unknown is None:
-            del counts["num_unknown"]
-        are_counts = all(type(count) is int and count >= 0 for count in counts.values())
-        is_possible = are_counts and report.num_tokens >= report.num_kept
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is missing or damaged: {error}") from error
-    if version != FORMAT_VERSION:
-        raise ValueError(
-            f"{path} has format {version}, but this version reads format {FORMAT_VERSION}"
-        )
-    # A name leads nowhere but to a folder beside this one.
-    are_names = all(map(_SHARD_NAME.fullmatch, manifest.shards)) and folder.name not in (
-        manifest.shards
-    )
-    if not is_possible or manifest.dtype.kind != "u" or not are_names:
-        raise ValueError(f"{path} is damaged: it describes no corpus")
-    return manifest
 
 
 def _reopened(folder: Path, num_ids: int | None) -> PreparedCorpus:

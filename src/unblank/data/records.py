@@ -4,14 +4,13 @@ The one reader of all commands: documents (`sources`), pairs and examples are ma
 A place is `FILE, line N` (of a record over several lines the first), so that a fault can be found.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from unblank.data.arrow_files import read_arrow
 from unblank.data.csv_rows import read_csv_rows
-from unblank.data.fields import no_field
+from unblank.data.fields import no_field, require_unique
 from unblank.data.formats import format_of
 from unblank.data.json_records import json_line_records, json_records
 from unblank.data.lines import read_lines
@@ -92,7 +91,7 @@ def _table_records(path: Path, rows: _Rows, wanted: Sequence[str]) -> Iterator[R
         if not names:
             has_header = not (wanted and all(name.isdecimal() for name in wanted))
             names = row if has_header else [str(n) for n, _ in enumerate(row, start=1)]
-            _require_unique(place, names)
+            require_unique(place, names)
             if has_header:
                 continue
         if len(row) != len(names):
@@ -103,10 +102,4 @@ def _table_records(path: Path, rows: _Rows, wanted: Sequence[str]) -> Iterator[R
         yield place, dict(zip(names, row, strict=True))
     absent = [name for name in wanted if is_empty and name not in names]
     if names and absent:  # which nobody else can see where there are no rows
-        raise ValueError(no_field(place, dict.fromkeys(names), absent[0]))
-
-
-def _require_unique(place: str, names: Sequence[str]) -> None:
-    name, times = Counter(names).most_common(1)[0] if names else ("", 0)
-    if times > 1:
-        raise ValueError(f"{place}: {times} columns have the name {name!r}: rename them")
+        raise ValueError(f"{place}: {no_field(dict.fromkeys(names), absent[0])}")

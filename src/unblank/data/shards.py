@@ -5,35 +5,26 @@ group of small files or a part of a large one, each a folder named by its conten
 settings); processes share them out by their bytes, and what is finished is found again after a
 kill. A folder appears whole or not at all (it is built under another name and renamed), so runs
 that prepare at once or are killed leave nothing wrong. Neither ids nor their order depend on the
-number of processes. The ids are those of text alone; samplers add the special tokens. What is in a
-folder is in `prepared`.
+number of processes. The ids are those of text alone; samplers add the special tokens. Shards are
+written by `shard_files`, and corpora read by `prepared`.
 """
 
 import hashlib
 import json
-import os
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from unblank.atomic_folders import new_folder, remove_folder, remove_leftovers
 from unblank.consoles import TextConsole
-from unblank.data.bulk_encoding import encode_documents
 from unblank.data.file_parts import FilePart, file_parts
 from unblank.data.files import find_files
 from unblank.data.formats import FORMATS, compression_of, format_of
-from unblank.data.prepared import (
-    CHECKED_BYTES,
-    FORMAT_VERSION,
-    CorpusReport,
-    PreparedCorpus,
-    require_name,
-)
+from unblank.data.manifest import FORMAT_VERSION, CorpusReport, require_name
+from unblank.data.prepared import PreparedCorpus
+from unblank.data.shard_files import Shard, num_ids, write_file, write_shard
 from unblank.data.shared_progress import ALONE, Processes, shared_bar
 from unblank.data.sources import TextFiles, TextUnit
 from unblank.data.text_file_cache import TextFileCache
@@ -54,8 +45,6 @@ SHARDS_NAME = "shards"
 
 _SHARD_BYTES = 2**26
 """Bytes of files that are one shard, unless a single file has more."""
-
-_OFFSETS_AT_ONCE = 2**16
 
 _Wanted = tuple[TextFiles, int]
 """Texts, and the fewest tokens of a document that is kept."""
@@ -99,21 +88,12 @@ def prepare_corpus(
 
 
 @dataclass(frozen=True, slots=True)
-class _Shard:
-    """One shard that a corpus consists of."""
-
-    name: str
-    texts: TextFiles
-    min_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
 class _Plan:
     """A corpus and its shards; a single shard is the corpus itself."""
 
     name: str
     texts: TextFiles
-    shards: list[_Shard]
+    shards: list[Shard]
 
 
 class CorpusCache:
@@ -202,7 +182,7 @@ class CorpusCache:
             names = {plan.name for plan in plans}
             opened = {name: PreparedCorpus(self.folder / name, is_checked=True) for name in names}
         for corpus in opened.values():
-            corpus.num_ids = _num_ids(core)
+            corpus.num_ids = num_ids(core)
         return [opened[plan.name] for plan in plans]
 
     def _by_main(self, work: Callable[[], Any]) -> Any:
@@ -217,8 +197,8 @@ class CorpusCache:
         name = self._name(texts, core, min_tokens)
         parts = _divided(texts)
         if len(parts) == 1:
-            return _Plan(name, texts, [_Shard(name, texts, min_tokens)])
-        shards = [_Shard(self._name(part, core, min_tokens), part, min_tokens) for part in parts]
+            return _Plan(name, texts, [Shard(name, texts, min_tokens)])
+        shards = [Shard(self._name(part, core, min_tokens), part, min_tokens) for part in parts]
         return _Plan(name, texts, shards)
 
     def _name(self, texts: TextFiles, core: "Tokenizer", min_tokens: int) -> str:
@@ -275,7 +255,7 @@ class CorpusCache:
             return None
         return corpus
 
-    def _build_all(self, shards: Sequence[_Shard], core: "Tokenizer") -> None:
+    def _build_all(self, shards: Sequence[Shard], core: "Tokenizer") -> None:
         """Make shards, each process its share of the bytes."""
         sizes = [shard.texts.num_bytes for shard in shards]
         with self._bar("tokenizing", sum(sizes)) as advance:
@@ -285,7 +265,7 @@ class CorpusCache:
                 try:
                     with new_folder(folder) as building:
                         documents = _counted(shard.texts, advance)
-                        _build(building, documents, shard, core, self._num_threads)
+                        write_shard(building, documents, shard, core, self._num_threads)
                 except OSError:
                     # If another run was first, its folder is as good.
                     if not folder.exists():
@@ -305,7 +285,7 @@ class CorpusCache:
                 "sources": [str(path) for path in plan.texts.paths],
             }
             with suppress(FileExistsError), new_folder(folder) as building:
-                _write(building / MANIFEST_NAME, seal(manifest).encode())
+                write_file(building / MANIFEST_NAME, seal(manifest).encode())
         return PreparedCorpus(folder)
 
     def _require_documents(self, plan: _Plan, corpus: PreparedCorpus) -> None:
@@ -356,150 +336,9 @@ def _counted(texts: TextFiles, advance: Callable[[int], None]) -> Iterator[str]:
     advance(texts.num_bytes_read - before)
 
 
-def _num_ids(core: "Tokenizer") -> int:
-    return max(core.get_vocab().values()) + 1
-
-
-def _unknown_id(core: "Tokenizer") -> int | None:
-    """Return the id that stands for what the tokenizer has no token for, if there is one."""
-    model = json.loads(core.to_str())["model"]
-    if model["type"] == "Unigram":
-        unk_id: int | None = model.get("unk_id")  # in no text where bytes spell all
-        return unk_id
-    return core.token_to_id(model["unk_token"]) if model.get("unk_token") else None
-
-
-def _build(
-    building: Path,
-    documents: Iterable[str],
-    shard: _Shard,
-    core: "Tokenizer",
-    num_threads: int | None,
-) -> None:
-    # Half the disk and half the page cache where the vocabulary allows it.
-    dtype = np.dtype(np.uint16 if _num_ids(core) <= 2**16 else np.uint32)
-    tokens, offsets = _Tokens(building / "tokens.bin"), _Offsets(building / "offsets.bin")
-    unknown_id = _unknown_id(core)
-    num_short = num_unknown = 0
-    with tokens, offsets:
-        for ids in encode_documents(documents, core, dtype, num_threads):
-            if len(ids) < shard.min_tokens:
-                num_short += 1
-                continue
-            offsets.add(len(ids))
-            tokens.add(ids.tobytes())
-            num_unknown += 0 if unknown_id is None else int((ids == unknown_id).sum())
-    texts = shard.texts
-    report = CorpusReport(
-        num_read=texts.num_documents + texts.num_empty,
-        num_empty=texts.num_empty,
-        num_short=num_short,
-        num_kept=offsets.num_documents,
-        num_tokens=offsets.num_tokens,
-        min_tokens=shard.min_tokens,
-        num_unknown=num_unknown,
-    )
-    checks = np.array(tokens.checks, np.uint32).tobytes()
-    manifest = {
-        "format_version": FORMAT_VERSION,
-        "name": shard.name,
-        "dtype": dtype.name,
-        "offsets_checksum": offsets.checksum,
-        "tokens_sha256": tokens.sha256,
-        "checks_sha256": hashlib.sha256(checks).hexdigest(),
-        "report": asdict(report),
-        "sources": [str(path) for path in texts.paths],
-    }
-    _write(building / "checks.bin", checks)
-    _write(building / MANIFEST_NAME, seal(manifest).encode())
-
-
-class _Tokens:
-    """`tokens.bin` as it grows, with its hash and the checksum of each block."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("wb")
-        self._digest = hashlib.sha256()
-        self._num_bytes = 0
-        self.checks: list[int] = []
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        with self._file:
-            if kind is None:
-                _flush_to_disk(self._file)
-
-    @property
-    def sha256(self) -> str:
-        return self._digest.hexdigest()
-
-    def add(self, content: bytes) -> None:
-        self._digest.update(content)
-        self._file.write(content)
-        start = 0
-        while start < len(content):
-            room = CHECKED_BYTES - self._num_bytes % CHECKED_BYTES
-            if room == CHECKED_BYTES:
-                self.checks.append(0)
-            piece = content[start : start + room]
-            self.checks[-1] = zlib.crc32(piece, self.checks[-1])
-            self._num_bytes += len(piece)
-            start += len(piece)
-
-
-class _Offsets:
-    """`offsets.bin` as it grows, with its checksum; a few of them are in memory."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("wb")
-        self._digest = hashlib.blake2b(digest_size=16)
-        self._pending = [0]
-        self.num_documents = 0
-        self.num_tokens = 0
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        with self._file:
-            if kind is None:
-                self._flush()
-                _flush_to_disk(self._file)
-
-    @property
-    def checksum(self) -> str:
-        return self._digest.hexdigest()
-
-    def add(self, length: int) -> None:
-        self.num_documents += 1
-        self.num_tokens += length
-        self._pending.append(self.num_tokens)
-        if len(self._pending) == _OFFSETS_AT_ONCE:
-            self._flush()
-
-    def _flush(self) -> None:
-        content = np.array(self._pending, np.int64).tobytes()
-        self._digest.update(content)
-        self._file.write(content)
-        self._pending.clear()
-
-
 def _sum_of(reports: Sequence[CorpusReport]) -> CorpusReport:
     names = ("num_read", "num_empty", "num_short", "num_kept", "num_tokens")
     sums = {name: sum(getattr(report, name) for report in reports) for name in names}
     unknown = [report.num_unknown for report in reports if report.num_unknown is not None]
     num_unknown = sum(unknown) if len(unknown) == len(reports) else None
     return CorpusReport(**sums, num_unknown=num_unknown, min_tokens=reports[0].min_tokens)
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        _flush_to_disk(file)
-
-
-def _flush_to_disk(file: Any) -> None:
-    file.flush()
-    os.fsync(file.fileno())

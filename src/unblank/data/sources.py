@@ -134,7 +134,7 @@ def _text_of(record: dict[str, Any], name: str, place: str) -> str:
     fields = record if name in record else with_nested(record)
     if name not in fields:
         raise ValueError(
-            f"{no_field(place, record, name)} (set text_field; for pairs give "
+            f"{place}: {no_field(record, name)} (set text_field; for pairs give "
             "FILE:SOURCE_FIELD:TARGET_FIELD)"
         )
     text = fields[name]

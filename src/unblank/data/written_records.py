@@ -17,7 +17,7 @@ from typing import Any
 from unblank.extras import optional_package, require_package
 from unblank.integrity import atomic_file
 
-__all__ = ["flattened", "is_table", "require_writable", "write_records"]
+__all__ = ["flattened", "is_table", "json_value", "require_writable", "write_records"]
 
 _WRITTEN_ENDINGS = (".jsonl", ".csv", ".tsv", ".parquet")
 """Endings of the files that can be written."""
@@ -76,7 +76,7 @@ def write_records(
     if ending == ".jsonl":
         with atomic_file(path) as file:
             for record in records:
-                line = json.dumps(_json_value(record), ensure_ascii=False)
+                line = json.dumps(json_value(record), ensure_ascii=False)
                 file.write(f"{line}\n".encode())
         return 0
     if columns is None:
@@ -125,16 +125,16 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, str):
         return value
-    plain = _json_value(value)
+    plain = json_value(value)
     return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
 
 
-def _json_value(value: Any) -> Any:
+def json_value(value: Any) -> Any:
     """Return what JSON can hold: dates and the like as text, bytes as base64, no number as null."""
     if isinstance(value, Mapping):
-        return {str(name): _json_value(one) for name, one in value.items()}
+        return {str(name): json_value(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_json_value(one) for one in value]
+        return [json_value(one) for one in value]
     if isinstance(value, bytes):
         return base64.b64encode(value).decode("ascii")
     if isinstance(value, float) and not math.isfinite(value):

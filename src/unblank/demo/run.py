@@ -171,7 +171,9 @@ def measure_demo(folder: Path, corpus: DemoCorpus, *, seed: int, num_shown: int)
     paragraphs = _short_enough(model, corpus.held_out)
     words = _filled(model, hide_words(paragraphs, _NUM_MEASURED, seed), _NUM_ANSWERS)
     originals = [one.hidden.originals[0] for one in words]
-    answers = [_answers(one.fill) for one in words]
+    answers = [
+        [fill.blanks[0].text for fill in (one.fill, *one.fill.alternatives)] for one in words
+    ]
     frequent = most_frequent_word(corpus.train)
     # Other seeds, so that these are not the paragraphs of the single words.
     several = hide_words(paragraphs, num_shown, seed + 1, num_blanks=_MOST_BLANKS)
@@ -286,10 +288,6 @@ def _short_enough(model: Unblank, paragraphs: Sequence[str]) -> list[str]:
     longest = _MAX_LENGTH - _MOST_BLANKS * _LONGEST_ANSWER
     encoded = encode_texts(model.tokenizer, paragraphs)
     return [text for text, ids in zip(paragraphs, encoded, strict=True) if len(ids) <= longest]
-
-
-def _answers(fill: FillResult) -> list[str]:
-    return [one.blanks[0].text for one in (fill, *fill.alternatives)]
 
 
 def _scored(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unblank.describing.languages import LanguageRow
-from unblank.figures import new_figure
+from unblank.figures import new_figure, save_figure
 
 __all__ = ["draw_languages"]
 
@@ -46,5 +46,5 @@ def draw_languages(title: str, rows: Sequence[LanguageRow], path: Path) -> bool:
         panels[0].annotate(
             script or "?", (place, 1), xycoords=("data", "axes fraction"), fontsize="x-small"
         )
-    figure.savefig(path, dpi=120)
+    save_figure(figure, path)
     return True

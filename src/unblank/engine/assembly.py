@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from torch import nn
 from torch.distributed.fsdp import FSDPModule
@@ -65,7 +64,7 @@ class TrainerParts:
 
 
 def new_trainer(
-    spec: RunSpec[Any],
+    spec: RunSpec,
     parts: TrainerParts,
     steps: Iterator[StepBatches],
     hooks: TrainerHooks,
@@ -103,7 +102,7 @@ def new_trainer(
 
 
 def assemble(
-    spec: RunSpec[Any], parts: TrainerParts, point: ResumePoint | None, stack: ExitStack
+    spec: RunSpec, parts: TrainerParts, point: ResumePoint | None, stack: ExitStack
 ) -> tuple[Trainer, RunHooks]:
     """Return the trainer and the hooks around its steps, in the state that a checkpoint has saved.
 
@@ -149,7 +148,7 @@ def assemble(
 
 
 def _hooks(
-    spec: RunSpec[Any],
+    spec: RunSpec,
     training: Training,
     saver: Saver,
     world: World,
@@ -203,21 +202,21 @@ def _hooks(
     )
 
 
-def _max_steps(spec: RunSpec[Any], training: Training) -> int:
+def _max_steps(spec: RunSpec, training: Training) -> int:
     if not spec.is_training:
         return 0
     in_epochs = max(1, math.ceil(spec.epochs * training.steps_per_epoch))
     return spec.settings.train.max_steps or in_epochs
 
 
-def _validate_every(spec: RunSpec[Any], usual: int) -> int:
+def _validate_every(spec: RunSpec, usual: int) -> int:
     if not spec.is_validated or not spec.is_training:
         return 0
     every = spec.settings.train.validate_every
     return usual if every is None else every
 
 
-def _usual_period(spec: RunSpec[Any], training: Training, max_steps: int) -> int:
+def _usual_period(spec: RunSpec, training: Training, max_steps: int) -> int:
     """Return the steps between two validations, or two checkpoints, where nothing is said."""
     if spec.most_usual_period is None:
         return max(training.steps_per_epoch, 1)

@@ -22,6 +22,7 @@ __all__ = [
     "new_checkpoint",
     "remove_old_checkpoints",
     "remove_unfinished",
+    "step_name",
     "write_checkpoint",
 ]
 
@@ -32,6 +33,11 @@ _UNFINISHED_BEFORE, _FINAL_BEFORE = ".tmp-", "final.tmp"
 
 class CheckpointError(RuntimeError):
     """A checkpoint that could not be written or read; the message says which, why, what to do."""
+
+
+def step_name(step: int) -> str:
+    """Return the name of what belongs to an optimiser step: a checkpoint, weights, predictions."""
+    return f"step-{step:08d}"
 
 
 def _checkpoint_step(folder: Path) -> int | None:
@@ -68,7 +74,7 @@ def new_checkpoint(
         CheckpointError: if it could not be written; what had been written is removed and earlier
             checkpoints are untouched.
     """
-    target = root / f"step-{step:08d}"
+    target = root / step_name(step)
     try:
         # What is there is damaged: a good one of this step would have been resumed.
         with new_folder(target, replace=True) as folder:
@@ -90,7 +96,7 @@ def write_checkpoint(root: Path, step: int, write_files: Callable[[Path], None])
     """
     with new_checkpoint(root, step) as folder:
         write_files(folder)
-    return root / f"step-{step:08d}"
+    return root / step_name(step)
 
 
 def remove_old_checkpoints(root: Path, keep: int, kept_step: int | None = None) -> None:

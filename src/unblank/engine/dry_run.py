@@ -4,7 +4,6 @@ The folder of the run and its prepared text are read and never written.
 """
 
 import math
-import os
 import resource
 import shutil
 import sys
@@ -35,6 +34,7 @@ from unblank.engine.run_state import read_run_state
 from unblank.engine.trainer import Trainer
 from unblank.engine.units import TrainUnit
 from unblank.plurals import counted
+from unblank.process import process_count
 
 __all__ = ["DryRun", "measure_first_steps", "plan_run", "thrown_away"]
 
@@ -74,7 +74,7 @@ def thrown_away(output_dir: Path, cache_dir: Path, kept: Sequence[str]) -> Itera
     Raises:
         ValueError: there are several processes.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if process_count() > 1:
         raise ValueError("--dry-run measures one process: leave torchrun out")
     with TemporaryDirectory(prefix="unblank-dry-run-") as name:
         folder = Path(name) / "run"

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from unblank.engine.checkpoint import step_name
 from unblank.engine.finished import origin, published_model
 from unblank.engine.logging import METRICS_NAME, VALIDATION_NAME, read_json_lines
 from unblank.engine.recording import PREDICTIONS_NAME, score_text
@@ -18,7 +19,7 @@ from unblank.engine.selection import Selection, average_weights
 from unblank.engine.shared_folders import folder_for_all
 from unblank.engine.state import named_weights, put_weights
 from unblank.engine.trainer import Trainer
-from unblank.engine.validation import Validation, prediction_name, scores_of_line
+from unblank.engine.validation import Validation, scores_of_line
 from unblank.extras import install_command, is_installed
 from unblank.integrity import find_damage
 
@@ -75,7 +76,7 @@ def _predictions(output_dir: Path, results: Mapping[str, Any]) -> Path:
     """Return the file with what the chosen weights predicted; not every run has one."""
     chosen = results["chosen"]
     (*_, last) = results["candidates"][chosen]["steps"]
-    name = "average" if chosen == "average" else prediction_name(last)
+    name = "average" if chosen == "average" else step_name(last)
     return output_dir / PREDICTIONS_NAME / f"{name}.jsonl"
 
 
@@ -85,7 +86,7 @@ def _candidates(
     """Return all weights that may become the model, an average measured."""
     history = validation.history
     if not is_training:
-        scores = _measured(trainer, validation, prediction_name(0))
+        scores = _measured(trainer, validation, step_name(0))
         return {"last": {"steps": [0], "scores": scores}}
     last = trainer.progress.step
     by_step = {line["step"]: scores_of_line(line) for line in history}

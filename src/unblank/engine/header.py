@@ -1,7 +1,6 @@
 """The header of a run: device, model, length, and what is written where."""
 
 from datetime import UTC, datetime
-from typing import Any
 
 import torch
 
@@ -20,7 +19,7 @@ __all__ = ["header_facts"]
 
 
 def header_facts(
-    spec: RunSpec[Any],
+    spec: RunSpec,
     training: Training,
     trainer: Trainer,
     hooks: RunHooks,
@@ -67,7 +66,7 @@ def header_facts(
     }
 
 
-def _kept_weights(spec: RunSpec[Any]) -> str:
+def _kept_weights(spec: RunSpec) -> str:
     """Say which weights become the model, if that is not the last ones in any case."""
     train = spec.settings.train
     names = {"best": "the best weights"}

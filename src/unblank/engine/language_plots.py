@@ -1,12 +1,10 @@
 """Bits a byte of each language over the steps of a run, a small picture each; extra `plot`."""
 
 import math
-from io import BytesIO
 from pathlib import Path
 
 from unblank.engine.logging import VALIDATION_NAME, read_json_lines
-from unblank.figures import new_figure
-from unblank.integrity import write_atomically
+from unblank.figures import new_figure, save_figure
 
 __all__ = ["LANGUAGE_SCORE", "draw_language_losses"]
 
@@ -48,7 +46,5 @@ def draw_language_losses(output_dir: Path) -> Path | None:
     figure.supxlabel("optimiser step", fontsize="small")
     figure.supylabel("held-out bits a byte", fontsize="small")
     path = output_dir / "languages.png"
-    picture = BytesIO()
-    figure.savefig(picture, dpi=110)
-    write_atomically(path, picture.getvalue())
+    save_figure(figure, path, dpi=110)
     return path

@@ -5,13 +5,11 @@ and source) and a third one the shares that its losses measure, such as replaced
 """
 
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from unblank.engine.logging import METRICS_NAME, VALIDATION_NAME, read_json_lines
-from unblank.figures import new_figure
-from unblank.integrity import write_atomically
+from unblank.figures import new_figure, save_figure
 
 __all__ = ["draw_losses"]
 
@@ -53,9 +51,7 @@ def draw_losses(output_dir: Path) -> Path | None:
     all_axes[0].set_title(output_dir.name)
     all_axes[-1].set_xlabel("optimiser step")
     path = output_dir / "loss.png"
-    picture = BytesIO()
-    figure.savefig(picture, dpi=120)
-    write_atomically(path, picture.getvalue())
+    save_figure(figure, path)
     return path
 
 

@@ -61,7 +61,7 @@ class Progress:
     samples: int = 0
     """Samples seen."""
     tokens: int = 0
-    """Number of positions with a token seen so far (CheckpointPart A and CheckpointPart B)."""
+    """Number of positions with a token seen so far (Part A and Part B)."""
     skipped_steps: int = 0
     """Number of steps whose loss or gradient was not finite."""
     nonfinite_in_a_row: int = 0

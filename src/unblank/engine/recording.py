@@ -142,7 +142,7 @@ def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _around_blank(text: str, width: int = 40) -> str:
+def _around_blank(text: str) -> str:
     """Return one line of the text around its first blank."""
     before, blank, after = text.partition("[MASK]")
-    return " ".join(f"{before[-width:]}{blank}{after[:width]}".split())
+    return " ".join(f"{before[-40:]}{blank}{after[:40]}".split())

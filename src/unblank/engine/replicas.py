@@ -3,7 +3,6 @@
 Those of a training are joined by `parallel`.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -12,7 +11,7 @@ import torch
 import torch.distributed as dist
 
 from unblank.engine.parallel import World
-from unblank.process import end_with_the_parent
+from unblank.process import end_with_the_parent, process_count, process_rank
 
 __all__ = ["is_main_process", "join_replicas"]
 
@@ -22,14 +21,13 @@ _PATIENCE = timedelta(hours=12)
 
 def is_main_process() -> bool:
     """Whether this process writes and talks: the first of torchrun, or the only one."""
-    return os.environ.get("RANK", "0") == "0"
+    return process_rank() == 0
 
 
 @contextmanager
 def join_replicas() -> Iterator[World]:
     """Join the processes that torchrun started, if any."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    rank = int(os.environ.get("RANK", "0"))
+    size, rank = process_count(), process_rank()
     # What they exchange is of Python, whatever device computes it.
     world = World(rank, size, torch.device("cpu"))
     if size == 1 or dist.is_initialized():

@@ -7,13 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from unblank.integrity import (
-    digest_damage,
-    file_facts,
-    read_record,
-    seal,
-    write_atomically,
-)
+from unblank.engine.checkpoint import step_name
+from unblank.integrity import digest_damage, file_facts, read_record, seal, write_atomically
 
 __all__ = ["RESULTS_NAME", "chosen_predictions", "read_results", "write_results"]
 
@@ -67,7 +62,8 @@ def chosen_predictions(folder: Path) -> Path:
     if facts is None:  # older versions did not record it
         steps = results["candidates"][results["chosen"]]["steps"]
         average = results["chosen"] == "average"
-        return folder / "predictions" / f"{'average' if average else f'step-{steps[-1]:08d}'}.jsonl"
+        name = "average" if average else step_name(steps[-1])
+        return folder / "predictions" / f"{name}.jsonl"
     path: Path = folder / facts["name"]
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: {_ADVICE}")

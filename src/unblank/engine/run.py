@@ -48,7 +48,7 @@ from unblank.settings.recipes import read_settings, to_mapping, to_yaml
 __all__ = ["run"]
 
 
-def run(spec: RunSpec[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) -> None:
+def run(spec: RunSpec, world: World, memory: MemoryArrangement = LEFT_ALONE) -> None:
     """Do a run to its end, or continue it, in `train.output_dir`.
 
     Args:
@@ -107,7 +107,7 @@ def run(spec: RunSpec[Any], world: World, memory: MemoryArrangement = LEFT_ALONE
         if spec.is_training and train.minutes is not None:
             if spec.settings.train.is_timed:
                 memory.begin_steps()  # or the steps would be timed with another malloc
-            spec = _in_minutes(spec, parts, started)
+            spec = _in_minutes(spec, train.minutes, parts, started)
         trainer, hooks = assemble(spec, parts, point, stack)
         _open_folder(spec, world, trainer.progress.step, point)
         arithmetic = f"{precision.name}: {precision.reason}{products}"
@@ -143,7 +143,7 @@ def run(spec: RunSpec[Any], world: World, memory: MemoryArrangement = LEFT_ALONE
         )
 
 
-def _find_start(spec: RunSpec[Any], precision: str, num_processes: int) -> ResumePoint | None:
+def _find_start(spec: RunSpec, precision: str, num_processes: int) -> ResumePoint | None:
     settings = spec.settings
 
     def identity(folder: Path | None, step: int) -> Identity:
@@ -168,7 +168,7 @@ def _find_start(spec: RunSpec[Any], precision: str, num_processes: int) -> Resum
 
 
 def _plan(
-    spec: RunSpec[Any],
+    spec: RunSpec,
     dry_run: DryRun,
     training: Training,
     num_processes: int,
@@ -196,26 +196,26 @@ def _plan(
     )
 
 
-def _in_minutes(spec: RunSpec[Any], parts: TrainerParts, started: float) -> RunSpec[Any]:
-    """Return the run with the number of steps that fit into `train.minutes`, and a note of it.
+def _in_minutes(spec: RunSpec, minutes: float, parts: TrainerParts, started: float) -> RunSpec:
+    """Return the run with the number of steps that fit into a time, and a note of it.
 
     Args:
         spec: the run; its settings have that number already if it is continued.
+        minutes: the time.
         parts: of its trainer.
         started: when it began, in seconds of `time.monotonic`.
     """
-    train = spec.settings.train
-    note = f", chosen for {train.minutes:g} min"
-    if not train.is_timed:
+    note = f", chosen for {minutes:g} min"
+    if not spec.settings.train.is_timed:
         return replace(spec, steps_note=note)
     with closing(parts.training.steps(None)) as steps:
         trainer = new_trainer(spec, parts, steps, NoHooks(), Progress(), max_steps=sys.maxsize)
-        fitted = fit_steps(trainer, train.minutes, time.monotonic() - started)
+        fitted = fit_steps(trainer, minutes, time.monotonic() - started)
     settings = with_steps(spec.settings, fitted.count)
     return replace(spec, settings=settings, steps_note=f"{note} by {fitted}")
 
 
-def _open_folder(spec: RunSpec[Any], world: World, step: int, point: ResumePoint | None) -> None:
+def _open_folder(spec: RunSpec, world: World, step: int, point: ResumePoint | None) -> None:
     """Make the folder say which run it holds, and undo what a killed run did after `step`.
 
     Called when all else is ready: a start that fails before must not claim the folder.

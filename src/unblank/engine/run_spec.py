@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol
 
 from unblank.engine.dry_run import DryRun
 from unblank.engine.schedules import wsd_identity
@@ -28,11 +28,8 @@ class _RunSettings(Protocol):
         ...
 
 
-_Settings = TypeVar("_Settings", bound=_RunSettings)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunSpec(Generic[_Settings]):
+class RunSpec:
     """Everything that the engine needs to know of one run.
 
     Attributes:
@@ -61,11 +58,11 @@ class RunSpec(Generic[_Settings]):
     """
 
     command: str
-    settings: _Settings
+    settings: _RunSettings
     open_training: TrainingOpener
     method: TuningMethod
     start: str
-    effective: Callable[[_Settings, Path | None, int], dict[str, Any]]
+    effective: Callable[[Any, Path | None, int], dict[str, Any]]
     learning_rate: float
     learning_rate_note: str = ""
     steps_note: str = ""
@@ -82,8 +79,8 @@ class RunSpec(Generic[_Settings]):
 
 
 def identity_of(
-    spec: RunSpec[Any],
-    settings: Any,
+    spec: RunSpec,
+    settings: _RunSettings,
     checkpoint: Path | None,
     step: int,
     precision: str,

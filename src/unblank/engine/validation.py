@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from unblank.atomic_folders import remove_folder
-from unblank.engine.checkpoint import list_checkpoints, new_checkpoint
+from unblank.engine.checkpoint import list_checkpoints, new_checkpoint, step_name
 from unblank.engine.model_files import write_weight_files
 from unblank.engine.recording import Recorder
 from unblank.engine.saving import Saver, require_finite_state
@@ -16,7 +16,7 @@ from unblank.engine.state import trained_weights
 from unblank.engine.trainer import Trainer
 from unblank.engine.training import Evaluation, Training
 
-__all__ = ["SNAPSHOTS_NAME", "Validation", "prediction_name", "scores_of_line"]
+__all__ = ["SNAPSHOTS_NAME", "Validation", "scores_of_line"]
 
 SNAPSHOTS_NAME = "snapshots"
 """Folder of the validated weights that are kept, inside the folder of the run."""
@@ -75,7 +75,7 @@ class Validation:
             if evaluation.note and len(self.history) == 1:
                 self.recorder.display.say(evaluation.note)
             self.recorder.validation(line, is_best=is_best)
-            self.recorder.predictions(evaluation, prediction_name(step))
+            self.recorder.predictions(evaluation, step_name(step))
         if selection is not None and step in selection.needed_steps(self.history):
             self._save_snapshot(trainer, is_best)
 
@@ -104,7 +104,7 @@ class Validation:
 
     def snapshot(self, step: int) -> Path:
         """Return the folder with the weights of a validated step."""
-        return self.root / f"step-{step:08d}"
+        return self.root / step_name(step)
 
     @property
     def root(self) -> Path:
@@ -134,8 +134,3 @@ def scores_of_line(line: Mapping[str, Any], *, of_average: bool = False) -> dict
         for name, value in scores.items()
         if name.startswith(_OF_AVERAGE) == of_average
     }
-
-
-def prediction_name(step: int) -> str:
-    """Return the stem of the file with the predictions of a validated step."""
-    return f"step-{step:08d}"

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from unblank.evaluation.language_means import mean_and_error
 from unblank.evaluation.results import Score
 from unblank.languages import Direction
+from unblank.metrics.spread import mean_and_error
 
 __all__ = ["direction_means"]
 

@@ -18,6 +18,7 @@ from unblank.generation.prompts import encode_candidate
 from unblank.generation.score import Cloze
 from unblank.load_balancing import padded_size
 from unblank.plurals import counted
+from unblank.progress_bars import counting_bar
 from unblank.prompting.scoring import length_batches, score_clozes
 from unblank.shared_batches import compute_batches
 from unblank.tokenization.encoding import encode_with_blanks
@@ -155,7 +156,7 @@ def score_facts(
             mixed.append(mix_passages(own, log_weights(one.passages)) if one.passages else own[0])
         return mixed
 
-    with torch.inference_mode(), session.bar(name, len(asked)) as advance:
+    with torch.inference_mode(), counting_bar(name, len(asked)) as advance:
         shared = compute_batches(batches, scored, costs)
         for batch, of_batch in zip(batches, shared, strict=True):
             for number, scores_C in zip(batch, of_batch, strict=True):

@@ -9,7 +9,6 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import hypot
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -30,8 +29,9 @@ from unblank.evaluation.suites import FactSet
 from unblank.languages import find_language
 from unblank.metrics.agreement import agreement_of_languages
 from unblank.metrics.ranking import places_of, precision_at, reciprocal_rank
-from unblank.metrics.spread import mean_error
+from unblank.metrics.spread import mean_and_error, mean_error
 from unblank.metrics.words import split_words
+from unblank.plurals import counted
 from unblank.retrieval.index import PassageIndex
 
 __all__ = ["run_facts"]
@@ -184,7 +184,9 @@ def _scores(task: str, results: Mapping[str, Sequence[_Result]], seconds: float)
                 if min(one.asked.num_tokens, _MANY_TOKENS) == number:
                     some[language].append(one)
         if some:
-            scores += _of_languages(f"{task}, {_tokens_title(number)}", some, seconds)
+            more = " or more" if number == _MANY_TOKENS else ""
+            title = f"{task}, objects of {counted(number, 'token')}{more}"
+            scores += _of_languages(title, some, seconds)
     answers = {
         language: {one.asked.fact.key: one.asked.fact.ids[one.prediction] for one in of_language}
         for language, of_language in results.items()
@@ -207,12 +209,6 @@ def _scores(task: str, results: Mapping[str, Sequence[_Result]], seconds: float)
         means = language_means(task, agreement, seconds)
         scores += [row for row in means if row.language == "mean"]
     return scores
-
-
-def _tokens_title(number: int) -> str:
-    if number == _MANY_TOKENS:
-        return f"objects of {number} tokens or more"
-    return "objects of 1 token" if number == 1 else f"objects of {number} tokens"
 
 
 def _of_languages(
@@ -256,14 +252,13 @@ def _rows(task: str, results: Sequence[_Result], seconds: float) -> list[Score]:
 
 
 def _row(task: str, metric: str, relations: Sequence[Sequence[float]], seconds: float) -> Score:
-    errors = [mean_error(points) for points in relations]
-    known = [error for error in errors if error is not None]
+    value, error = mean_and_error([(fmean(one), mean_error(one)) for one in relations])
     return Score(
         task=task,
         metric=metric,
-        value=fmean(map(fmean, relations)),
+        value=value,
         count=sum(map(len, relations)),
-        standard_error=hypot(*known) / len(known) if len(known) == len(errors) else None,
+        standard_error=error,
         seconds=seconds,
         details={"relations": len(relations)},
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 from unblank.evaluation.language_tables import language_columns
 from unblank.evaluation.results import Score
-from unblank.figures import new_figure
+from unblank.figures import new_figure, save_figure
 
 __all__ = ["direction_maps", "draw_heat_maps", "language_maps"]
 
@@ -102,7 +102,7 @@ def draw_heat_maps(
     for one, axes in zip(maps, grid[:, 0], strict=True):
         _draw(axes, one)
         axes.set(ylabel=rows, xlabel=columns)
-    figure.savefig(path, dpi=120)
+    save_figure(figure, path)
     return True
 
 

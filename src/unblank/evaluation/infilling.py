@@ -22,6 +22,7 @@ from unblank.generation.results import FillResult
 from unblank.metrics.spread import bootstrap_error
 from unblank.metrics.text import score_texts
 from unblank.plurals import counted
+from unblank.progress_bars import counting_bar
 from unblank.tokenization.special import BLANK_TOKENS, MASK_TOKEN
 
 __all__ = ["blank_words", "run_infilling"]
@@ -146,7 +147,7 @@ def _fill(
     by_length = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     results: dict[int, FillResult] = {}
     step = options.batch_size * _FILLED_AT_ONCE
-    with session.bar(name, len(texts)) as advance:
+    with counting_bar(name, len(texts)) as advance:
         for start in range(0, len(by_length), step):
             indices = by_length[start : start + step]
             filled = filler.fill(

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from statistics import fmean
 from typing import Any
 
-from unblank.evaluation.left_to_right import Context, continuation_layout
-from unblank.evaluation.options import LambadaOptions
+from unblank.evaluation.left_to_right import continuation_layout
+from unblank.evaluation.options import LambadaOptions, LeftContext
 from unblank.evaluation.results import Score, SuiteResult
 from unblank.evaluation.session import NamedTexts, Session
 from unblank.evaluation.suites import TextSet
@@ -15,6 +15,7 @@ from unblank.examples import Example
 from unblank.generation.prompts import encode_candidate
 from unblank.metrics.spread import mean_error
 from unblank.plurals import counted
+from unblank.progress_bars import counting_bar
 from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.special import BLANK_TOKENS, GMASK_TOKEN
 
@@ -52,7 +53,7 @@ def _split_last_word(text: str) -> tuple[str, str] | None:
 
 
 def _fit_before(
-    before: list[int], num_target: int, max_positions: int, context: Context
+    before: list[int], num_target: int, max_positions: int, context: LeftContext
 ) -> list[int]:
     """Return the end of `before` for which the model has positions beside the scored tokens.
 
@@ -70,7 +71,7 @@ def _measure(
     session: Session[LambadaOptions],
     part: NamedTexts,
     pairs: list[tuple[str, str]],
-    context: Context,
+    context: LeftContext,
 ) -> SuiteResult:
     started = time.perf_counter()
     examples, num_cut = _examples(session, pairs, context)
@@ -79,7 +80,7 @@ def _measure(
         session.say(
             f"{name}: {counted(num_cut, 'passage')} cut at the beginning: too long for the model"
         )
-    with session.bar(name, len(examples)) as advance:
+    with counting_bar(name, len(examples)) as advance:
         scores = score_labels(session.model, examples, advance=advance)
     is_right = [bool(score.is_first_choice.all()) for score in scores]
     percentages = [100.0 * right for right in is_right]
@@ -106,7 +107,7 @@ def _measure(
 
 
 def _examples(
-    session: Session[LambadaOptions], pairs: list[tuple[str, str]], context: Context
+    session: Session[LambadaOptions], pairs: list[tuple[str, str]], context: LeftContext
 ) -> tuple[list[Example], int]:
     """Return the layouts, and how many passages had to lose their beginning."""
     tokenizer, special = session.tokenizer, session.special

@@ -1,13 +1,13 @@
-"""Rows of a table for means over languages with equal weight, and for the gap to English."""
+"""Rows of a table for means over tasks or languages with equal weight; the gap to English."""
 
 from collections.abc import Mapping, Sequence
 from math import hypot
-from statistics import fmean
 from typing import Any
 
 from unblank.evaluation.results import Score
+from unblank.metrics.spread import mean_and_error
 
-__all__ = ["language_means", "mean_and_error"]
+__all__ = ["language_means", "mean_of_tasks"]
 
 _ENGLISH = "en"
 
@@ -59,9 +59,24 @@ def language_means(
     return found
 
 
-def mean_and_error(values: Sequence[tuple[float, float | None]]) -> tuple[float, float | None]:
-    """Return the mean of independent values and its standard error; None if one is not known."""
-    errors = [error for _, error in values if error is not None]
-    is_known = len(errors) == len(values)
-    mean = fmean(value for value, _ in values)
-    return mean, hypot(*errors) / len(errors) if is_known else None
+def mean_of_tasks(
+    suite: str, numbers: Mapping[str, tuple[float, float | None]], num_tasks: int, **more: Any
+) -> Score:
+    """Return the row of the mean over tasks.
+
+    Args:
+        suite: its name.
+        numbers: task -> its share of the mean, and the standard error of that.
+        num_tasks: of the suite, measured or not.
+        **more: further fields of the row.
+    """
+    value, error = mean_and_error(list(numbers.values()))
+    whole = "all" if len(numbers) == num_tasks else "only"
+    return Score(
+        task=suite,
+        metric=f"mean of {whole} {len(numbers)} tasks",
+        value=value,
+        count=len(numbers),
+        standard_error=error,
+        **more,
+    )

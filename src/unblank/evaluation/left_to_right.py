@@ -7,18 +7,15 @@ reads all else left to right; "causal" has no blank at all, as the baseline GPT 
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 
+from unblank.evaluation.options import LeftContext
 from unblank.examples import IGNORE_INDEX, Example
 from unblank.objectives.causal import causal_layout
 from unblank.tokenization.special import SpecialIds
 
-__all__ = ["Context", "continuation_layout", "window_bounds"]
-
-Context = Literal["bi", "uni", "causal"]
-"""How the model sees the text before the scored tokens."""
+__all__ = ["continuation_layout", "window_bounds"]
 
 
 def continuation_layout(
@@ -26,7 +23,7 @@ def continuation_layout(
     target: Sequence[int],
     special: SpecialIds,
     *,
-    context: Context = "bi",
+    context: LeftContext = "bi",
     blank: int | None = None,
     ends_text: bool = False,
 ) -> Example:

@@ -26,7 +26,7 @@ from unblank.evaluation.left_to_right import continuation_layout, window_bounds
 from unblank.evaluation.options import LmEvalOptions
 from unblank.evaluation.perplexity import choose_window
 from unblank.evaluation.results import Score, SuiteResult
-from unblank.evaluation.session import Session, counting_bar
+from unblank.evaluation.session import Session
 from unblank.evaluation.token_scores import score_labels
 from unblank.families.table import family_of_model
 from unblank.generation.options import GenerationOptions
@@ -35,6 +35,7 @@ from unblank.generation.score import Cloze, score_first_choices
 from unblank.generation.seq2seq import generate_from_ids
 from unblank.models.products import fast_fp32_products
 from unblank.plurals import counted
+from unblank.progress_bars import counting_bar
 from unblank.tokenization.encoding import encode_between_blanks, encode_texts
 from unblank.tokenization.special import special_ids
 

@@ -69,11 +69,6 @@ def measure(session: Session[Any], suite: Suite) -> Iterator[SuiteResult]:
         case OwnFilesSuite(measure="classifier"):
             yield from run_classifier(session)
         case _:
-            yield from _run_lm_eval(session)
+            from unblank.evaluation.lm_harness import run_lm_eval  # slow: only when asked for
 
-
-def _run_lm_eval(session: Session[Any]) -> Iterator[SuiteResult]:
-    """Import lm-eval, which is slow to, only when it is asked for."""
-    from unblank.evaluation.lm_harness import run_lm_eval
-
-    yield from run_lm_eval(session)
+            yield from run_lm_eval(session)

@@ -7,22 +7,23 @@ stands that of token frequencies alone.
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from math import hypot, isclose
+from math import isclose
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from unblank.data.files import find_files
-from unblank.evaluation.options import PairsOptions
+from unblank.evaluation.options import PairsOptions, SentenceScoring
 from unblank.evaluation.pair_files import MinimalPair, read_pairs
 from unblank.evaluation.results import Score, SuiteResult
-from unblank.evaluation.sentence_layouts import Sentence, SentenceScoring
+from unblank.evaluation.sentence_layouts import Sentence
 from unblank.evaluation.sentence_scores import SentenceScorer, choose_scorings, encode_sentences
 from unblank.evaluation.session import Session
 from unblank.evaluation.suites import PairSet
 from unblank.evaluation.token_frequencies import TokenFrequencies, find_frequencies
-from unblank.metrics.spread import mean_error
+from unblank.metrics.spread import mean_and_error, mean_error
 from unblank.plurals import counted
+from unblank.progress_bars import counting_bar
 
 __all__ = ["ACCURACY", "BASELINE", "run_minimal_pairs"]
 
@@ -122,8 +123,8 @@ def _measure(
     frequencies: TokenFrequencies | None,
 ) -> SuiteResult:
     started = time.perf_counter()
-    scorer = SentenceScorer.of(session, scoring, session.options.blank)
-    with session.bar(f"{name} ({scoring})", len(sentences)) as advance:
+    scorer = SentenceScorer.of(session, scoring)
+    with counting_bar(f"{name} ({scoring})", len(sentences)) as advance:
         found = scorer(sentences, advance)
     points = {ACCURACY: _points(found)}
     if frequencies is not None:
@@ -179,14 +180,13 @@ def _row(
     paradigms: dict[tuple[str, str], list[float]] = defaultdict(list)
     for pair, points in judged:
         paradigms[pair.group, pair.paradigm].append(points)
-    errors = [mean_error(points) for points in paradigms.values()]
-    known = [error for error in errors if error is not None]
+    value, error = mean_and_error([(fmean(one), mean_error(one)) for one in paradigms.values()])
     return Score(
         task=task,
         metric=metric,
-        value=fmean(map(fmean, paradigms.values())),
+        value=value,
         count=len(judged),
-        standard_error=hypot(*known) / len(known) if len(known) == len(errors) else None,
+        standard_error=error,
         seconds=seconds,
         details={
             "way": scoring,

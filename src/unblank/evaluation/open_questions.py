@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from unblank.evaluation.passage_conditions import holds_words
 from unblank.generation.passages import Passage, log_weights
 from unblank.generation.results import Generated
@@ -21,9 +23,6 @@ from unblank.questions.reading import Question
 from unblank.questions.spans import find_in_context, text_in_context
 
 __all__ = ["answers_from_passages", "names_answer"]
-
-_Inputs = list[tuple[tuple[int, ...], float]]
-"""Token ids, and the log of their share."""
 
 
 def answers_from_passages(
@@ -49,11 +48,8 @@ def answers_from_passages(
         totals: dict[str, float] = defaultdict(lambda: -math.inf)
         for _, log_share in of_one:
             one = next(written)
-            before, more = totals[one.text], one.log_probability + log_share
-            highest = max(before, more)
-            totals[one.text] = highest + math.log(
-                math.exp(before - highest) + math.exp(more - highest)
-            )
+            more = one.log_probability + log_share
+            totals[one.text] = float(np.logaddexp(totals[one.text], more))
         best = max(totals, key=lambda text: totals[text])
         context = "\n".join(one.text for one in of_question)
         is_in_context = find_in_context(best, context) is not None
@@ -71,8 +67,8 @@ def names_answer(question: Question, passages: Sequence[Passage]) -> bool:
 
 def _inputs(
     question: Question, passages: Sequence[Passage], encoder: QuestionEncoder, max_tokens: int
-) -> _Inputs:
-    """Return what the model reads, with the share of the passage divided among its windows."""
+) -> list[tuple[tuple[int, ...], float]]:
+    """Return token ids with the log of their share: that of the passage, divided among windows."""
     if not passages:
         return [(encoder.encode(question, ""), 0.0)]
     asked = ask(

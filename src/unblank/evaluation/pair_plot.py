@@ -5,7 +5,7 @@ from pathlib import Path
 
 from unblank.evaluation.minimal_pairs import ACCURACY, BASELINE
 from unblank.evaluation.results import Score
-from unblank.figures import new_figure
+from unblank.figures import new_figure, save_figure
 
 __all__ = ["draw_pairs"]
 
@@ -43,5 +43,5 @@ def draw_pairs(title: str, scores: Sequence[Score], path: Path) -> bool:
     axes.set_ylim(len(rows) - 0.5, -0.5)
     figure.legend(loc="outside lower center", ncols=3)
     axes.grid(axis="x", alpha=0.3)
-    figure.savefig(path, dpi=120)
+    save_figure(figure, path)
     return True

@@ -6,9 +6,9 @@ candidate in the place of the pronoun (Trinh and Le 2018).
 """
 
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
+from unblank.data.fields import no_field
 from unblank.prompting.readers import pronoun_span
 
 __all__ = ["PAIR_READERS", "text_in"]
@@ -75,9 +75,6 @@ PAIR_READERS: dict[str, Callable[[Fields, str, str], tuple[str, str]]] = {
 
 
 def _value(record: Fields, name: str) -> Any:
-    if name in record:
-        return record[name]
-    near = get_close_matches(name, record, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    present = ", ".join(map(repr, record)) or "none"
-    raise ValueError(f"there is no field {name!r}, only {present}{hint}")
+    if name not in record:
+        raise ValueError(no_field(record, name))
+    return record[name]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from unblank.generation.passages import Passage
+from unblank.plurals import counted
 from unblank.retrieval.index import PassageIndex
 
 __all__ = ["Condition", "holds_words", "passage_conditions"]
@@ -45,13 +46,13 @@ def passage_conditions(
     found = [index.search(query, max(top)) for query in queries]
     for number in sorted(set(top)):
         passages = [of_one[:number] for of_one in found]
-        conditions.append(Condition(f" with {_counted(number)}", passages))
+        conditions.append(Condition(f" with {counted(number, 'passage')}", passages))
     if len(queries) > 1:
         order = list(range(len(queries)))
         random.Random(_SEED).shuffle(order)
         wrong = dict(pairwise([*order, order[0]]))
         passages = [found[wrong[number]] for number in range(len(queries))]
-        conditions.append(Condition(f" with {_counted(max(top))} of others", passages))
+        conditions.append(Condition(f" with {counted(max(top), 'passage')} of others", passages))
     return conditions
 
 
@@ -68,7 +69,3 @@ def holds_words(words: Sequence[str], text: Sequence[str]) -> bool:
     """
     size = len(words)
     return any(text[start : start + size] == words for start in range(len(text) - size + 1))
-
-
-def _counted(number: int) -> str:
-    return "1 passage" if number == 1 else f"{number} passages"

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from unblank.evaluation.language_means import language_means
-from unblank.evaluation.left_to_right import Context, continuation_layout, window_bounds
-from unblank.evaluation.options import PerplexityOptions
+from unblank.evaluation.left_to_right import continuation_layout, window_bounds
+from unblank.evaluation.options import LeftContext, PerplexityOptions
 from unblank.evaluation.results import Score, SuiteResult
 from unblank.evaluation.session import NamedTexts, Session
 from unblank.evaluation.suites import TextSet
@@ -21,6 +21,7 @@ from unblank.examples import Example
 from unblank.metrics.likelihood import bits_a_byte, mean_loss, perplexity
 from unblank.metrics.spread import bootstrap_error
 from unblank.plurals import counted
+from unblank.progress_bars import counting_bar
 from unblank.tokenization.special import BLANK_TOKENS, GMASK_TOKEN
 
 __all__ = ["choose_window", "run_perplexity"]
@@ -111,14 +112,14 @@ def _measure(
     session: Session[PerplexityOptions],
     part: NamedTexts,
     documents: Sequence[_Document],
-    context: Context,
+    context: LeftContext,
 ) -> SuiteResult:
     started = time.perf_counter()
     options = session.options
     window, stride = choose_window(options.window, options.stride, session.num_positions)
     owners, examples = _windows(session, documents, context, window, stride)
     name = f"{part.set_name} ({context})"
-    with session.bar(f"{part.name} ({context})", len(examples)) as advance:
+    with counting_bar(f"{part.name} ({context})", len(examples)) as advance:
         found = score_labels(session.model, examples, advance=advance)
     windows = [(-score.total, len(score.log_probabilities)) for score in found]
     rows = [
@@ -150,7 +151,7 @@ def _measure(
 def _windows(
     session: Session[PerplexityOptions],
     documents: Sequence[_Document],
-    context: Context,
+    context: LeftContext,
     window: int,
     stride: int,
 ) -> tuple[list[int], list[Example]]:

@@ -10,11 +10,11 @@ from unblank.data.language_files import LanguageFile, find_language_files
 from unblank.evaluation.language_means import language_means
 from unblank.evaluation.language_split import in_languages
 from unblank.evaluation.open_questions import answers_from_passages, names_answer
-from unblank.evaluation.options import QuestionsOptions
 from unblank.evaluation.passage_conditions import passage_conditions
 from unblank.evaluation.results import Score, SuiteResult
 from unblank.evaluation.session import Session
 from unblank.evaluation.suites import QuestionSet
+from unblank.evaluation.task_options import QuestionsOptions
 from unblank.families.table import family_of_model
 from unblank.generation.building import answer_setup
 from unblank.generation.options import GenerationOptions
@@ -69,13 +69,14 @@ def _measure(
     require_rules(questions, rules)
     details = {"files": [str(file.path) for file in files], "rules": rules}
     started = time.perf_counter()
+    encoder = _encoder(session)
     if options.retrieve is None:
-        asked = _asked(session, questions)
+        asked = ask(questions, encoder, _room(session), show_progress=True)
         session.say(f"{name}: {WindowCounts.of(asked)}")
-        answers = _answers(session, asked)
+        answers = _answers(session, asked, encoder)
         yield _result(name, questions, answers, time.perf_counter() - started, details)
         return
-    index, encoder = PassageIndex(Path(options.retrieve)), _encoder(session)
+    index = PassageIndex(Path(options.retrieve))
     queries = [question.text for question in questions]
     for condition in passage_conditions(index, options.top, queries):
         answers = answers_from_passages(
@@ -142,12 +143,6 @@ def _room(session: Session[QuestionsOptions]) -> int:
     return options.max_source_length or min(positions, _USUAL_LENGTH)
 
 
-def _asked(
-    session: Session[QuestionsOptions], questions: Sequence[Question]
-) -> list[AskedQuestion]:
-    return ask(questions, _encoder(session), _room(session), show_progress=True)
-
-
 def _generation(options: QuestionsOptions) -> GenerationOptions:
     return GenerationOptions(
         num_beams=options.num_beams, max_tokens=options.max_tokens, min_tokens=1
@@ -167,12 +162,12 @@ def _written(session: Session[QuestionsOptions], prompts: Sequence[Prompt]) -> l
 
 
 def _answers(
-    session: Session[QuestionsOptions], asked: Sequence[AskedQuestion]
+    session: Session[QuestionsOptions], asked: Sequence[AskedQuestion], encoder: QuestionEncoder
 ) -> list[FoundAnswer]:
     options, within = session.options, None
     if options.extract:
         within = answer_setup(session.model, session.tokenizer, _generation(options)).rules
-    written = _written(session, window_prompts(asked, _encoder(session), within))
+    written = _written(session, window_prompts(asked, encoder, within))
     num_windows = [len(one.windows) for one in asked]
     return best_answers([one.question for one in asked], num_windows, written)
 

@@ -1,6 +1,5 @@
 """What suites find out, as plain values, as a table and as JSON."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from unblank.data.written_records import json_value
 from unblank.integrity import seal
 from unblank.metrics.text import TWO_SIDED_95, TextScore
 
@@ -119,7 +119,7 @@ def results_json(about: dict[str, Any], results: Sequence[SuiteResult]) -> str:
         "scores": [asdict(score) for result in results for score in result.scores],
         "predictions": [line for result in results for line in result.predictions],
     }
-    return seal(_finite(content), readable=True)
+    return seal(json_value(content), readable=True)
 
 
 def plain(settings: Any) -> dict[str, Any]:
@@ -132,11 +132,3 @@ def plain(settings: Any) -> dict[str, Any]:
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.2f}"
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -22,12 +22,7 @@ from unblank.evaluation.batch_cache import BatchCache
 from unblank.evaluation.heat_maps import direction_maps, draw_heat_maps, language_maps
 from unblank.evaluation.language_tables import languages_csv, languages_markdown
 from unblank.evaluation.measuring import measure
-from unblank.evaluation.options import (
-    ClassifierOptions,
-    ClozeOptions,
-    EvaluationOptions,
-    UnderstandingOptions,
-)
+from unblank.evaluation.options import EvaluationOptions
 from unblank.evaluation.pair_plot import draw_pairs
 from unblank.evaluation.results import Score, SuiteResult, plain, results_json
 from unblank.evaluation.session import Session
@@ -41,6 +36,7 @@ from unblank.evaluation.suites import (
     TranslationSuite,
     WritingSuite,
 )
+from unblank.evaluation.task_options import ClassifierOptions, ClozeOptions, UnderstandingOptions
 from unblank.evaluation.written_answers import OFF_TARGET
 from unblank.extras import picture_note, require_package
 from unblank.families.loading import load_folder
@@ -58,7 +54,6 @@ from unblank.untrusted.json_text import read_json_object
 from unblank.version import __version__
 
 __all__ = ["evaluate", "require_suite_packages"]
-
 
 _PACKAGES = (
     "unblank", "torch", "transformers", "tokenizers", "numpy", "sacrebleu", "scikit-learn",
@@ -100,10 +95,10 @@ def evaluate(options: EvaluationOptions) -> tuple[list[Score], Path]:
         ):
             results = _measured_parts(session, suite, path if world.is_main else None, files)
     scores = [score for result in results for score in result.scores]
-    if is_main_process() and len({score.language for score in scores}) > 1:
-        write_atomically(path.with_suffix(".csv"), languages_csv(scores))
-        write_atomically(path.with_suffix(".md"), languages_markdown(scores))
     if is_main_process():
+        if _has_languages(scores):
+            write_atomically(path.with_suffix(".csv"), languages_csv(scores))
+            write_atomically(path.with_suffix(".md"), languages_markdown(scores))
         _draw(session, suite, scores, path.with_suffix(".png"))
     return scores, path
 
@@ -186,11 +181,15 @@ def _draw(
         is_drawn = draw_pairs(title, scores, path)
     elif maps := direction_maps(scores):
         is_drawn = draw_heat_maps(title, maps, path, rows="from", columns="into")
-    elif len({score.language for score in scores}) > 1 and (maps := language_maps(scores)):
+    elif _has_languages(scores) and (maps := language_maps(scores)):
         is_drawn = draw_heat_maps(title, maps, path)
     else:
         return
     session.say(picture_note(path, is_drawn=is_drawn))
+
+
+def _has_languages(scores: Sequence[Score]) -> bool:
+    return len({score.language for score in scores}) > 1
 
 
 def require_suite_packages(options: EvaluationOptions) -> None:

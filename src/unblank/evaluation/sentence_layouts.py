@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from unblank.evaluation.left_to_right import continuation_layout
+from unblank.evaluation.options import SentenceScoring
 from unblank.examples import IGNORE_INDEX, Example, IntArray, Seq2SeqExample
 from unblank.objectives.infilling import blank_layout
 from unblank.objectives.masked import masked_layout
@@ -28,16 +29,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Sentence",
-    "SentenceScoring",
     "infilling_layouts",
     "judged_layout",
     "read_sentences",
     "target_layouts",
 ]
-
-SentenceScoring = Literal["blanks", "gmask", "causal", "masked", "judged"]
-"""How a sentence is scored: each word in a blank, from left to right after one blank or without
-one, each token as a `[MASK]`, or each judged whether it is the original."""
 
 _ORIGINAL = 1
 """Class of an original token, of a model that tells replaced ones."""

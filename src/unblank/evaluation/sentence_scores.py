@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from math import fsum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from unblank.evaluation.options import PairsOptions, SentenceScoring
 from unblank.evaluation.origin import pretraining_settings
 from unblank.evaluation.sentence_layouts import (
     Sentence,
-    SentenceScoring,
     infilling_layouts,
     judged_layout,
     read_sentences,
@@ -55,28 +56,20 @@ class SentenceScorer:
     """Scores sentences in one way.
 
     Attributes:
-        model: that is asked.
         layouts: sentence -> what the model reads.
-        score: model and layouts -> the scores of their labels.
+        score: layouts -> the scores of their labels.
     """
 
-    model: Any
     layouts: Callable[[Sentence], Sequence[Any]]
-    score: Callable[[Any, Sequence[Any]], list[TokenScores]]
+    score: Callable[[Sequence[Any]], list[TokenScores]]
 
     @classmethod
-    def of(
-        cls,
-        session: Session[Any],
-        scoring: SentenceScoring,
-        blank: Literal["[MASK]", "[sMASK]", "[gMASK]"] | None = None,
-    ) -> "SentenceScorer":
+    def of(cls, session: Session[PairsOptions], scoring: SentenceScoring) -> "SentenceScorer":
         """Return the scorer of a session's model.
 
         Args:
             session: the model and the settings.
             scoring: one that the model has, see `choose_scorings`.
-            blank: the token that "gmask" begins with; None for `[gMASK]`.
         """
         model, folder = session.model, Path(session.options.model)
         family = family_of_model(model)
@@ -92,27 +85,27 @@ class SentenceScorer:
                     "behind a sentinel, and this vocabulary has none"
                 )
             return cls(
-                model, lambda one: target_layouts(one, special, settings), score_target_labels
+                lambda one: target_layouts(one, special, settings),
+                partial(score_target_labels, model),
             )
         if family.writes == "nothing":
             return cls(
-                model,
                 lambda one: judged_layout(one, special),
-                lambda asked, layouts: score_labels(asked, layouts, head=asked.head),
+                partial(score_labels, model, head=model.head),
             )
         has_sentinels = pretraining_settings(folder, "objective").get("sentinels", False)
         position = model.config.max_position_embeddings if has_sentinels else None
+        blank = session.options.blank
         blank_id = blank and special.blanks[BLANK_TOKENS.index(blank)]
         return cls(
-            model,
             lambda one: infilling_layouts(
                 one, special, scoring, blank=blank_id, sentinel_position=position
             ),
-            score_labels,
+            partial(score_labels, model),
         )
 
     def __call__(
-        self, sentences: Sequence[Sentence], advance: Callable[[int], object] = int
+        self, sentences: Sequence[Sentence], advance: Callable[[int], object]
     ) -> list[float]:
         """Return the log-probability, or pseudo-log-likelihood, of each sentence.
 
@@ -123,14 +116,14 @@ class SentenceScorer:
         totals: list[float] = []
         for start in range(0, len(sentences), _SENTENCES_AT_ONCE):
             chunk = [self.layouts(one) for one in sentences[start : start + _SENTENCES_AT_ONCE]]
-            found = iter(self.score(self.model, [layout for group in chunk for layout in group]))
+            found = iter(self.score([layout for group in chunk for layout in group]))
             totals += [fsum(next(found).total for _ in group) for group in chunk]
             advance(len(chunk))
         return totals
 
 
 def choose_scorings(
-    session: Session[Any], asked: Sequence[SentenceScoring]
+    session: Session[PairsOptions], asked: Sequence[SentenceScoring]
 ) -> tuple[SentenceScoring, ...]:
     """Return how sentences are scored, and say it where they were not asked for.
 
@@ -165,7 +158,7 @@ def choose_scorings(
 
 
 def encode_sentences(
-    session: Session[Any], texts: Sequence[str], places: Sequence[str]
+    session: Session[PairsOptions], texts: Sequence[str], places: Sequence[str]
 ) -> list[Sentence | None]:
     """Return the tokens of each text, None where it is too long for the model.
 

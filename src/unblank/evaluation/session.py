@@ -2,8 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
@@ -20,10 +19,9 @@ from unblank.data.splits import find_split
 from unblank.evaluation.options import DataOptions, EvaluationOptions, TextOptions
 from unblank.evaluation.suites import TextSet
 from unblank.finetuning.labels.tuned_task import TunedTask
-from unblank.progress_bars import progress_bar
 from unblank.tokenization.special import SpecialIds, special_ids
 
-__all__ = ["NamedTexts", "Session", "counting_bar"]
+__all__ = ["NamedTexts", "Session"]
 
 Options_co = TypeVar("Options_co", bound=EvaluationOptions, covariant=True)
 
@@ -84,10 +82,6 @@ class Session(Generic[Options_co]):
     def say(self, message: str) -> None:
         """Print a line that is not a result."""
         self.console.print(message, highlight=False, markup=False, soft_wrap=True)
-
-    def bar(self, description: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
-        """Show a progress bar; the block calls what it is given with the number of steps done."""
-        return counting_bar(description, total, show=True)
 
     def texts(
         self: "Session[TextOptions]", parts: Mapping[str, TextSet], *, text_unit: TextUnit = "line"
@@ -158,12 +152,7 @@ class Session(Generic[Options_co]):
             FileNotFoundError: if the data of one is not there, or that of all.
         """
         root, asked = self.data_folder(), self.options.tasks
-        for name in asked:
-            if name not in parts:
-                raise ValueError(
-                    f"the suite {self.options.suite} has no task {name!r}: choose from "
-                    f"{', '.join(parts)}"
-                )
+        self.require_tasks(parts)
         num_missing = 0
         for name in asked or parts:
             try:
@@ -176,6 +165,15 @@ class Session(Generic[Options_co]):
                 self.say(f"left out {name}: {error}{how}")
             else:
                 yield name, found
+
+    def require_tasks(self: "Session[DataOptions]", known: Collection[str]) -> None:
+        """Raise ValueError if a task that was asked for is not one of the suite's."""
+        for name in self.options.tasks:
+            if name not in known:
+                raise ValueError(
+                    f"the suite {self.options.suite} has no task {name!r}: choose from "
+                    f"{', '.join(known)}"
+                )
 
     def data_folder(self: "Session[DataOptions]") -> Path:
         """Return the folder of the data sets.
@@ -194,11 +192,3 @@ class Session(Generic[Options_co]):
         if not Path(named).is_dir():
             raise FileNotFoundError(f"there is no folder of data {named}")
         return Path(named)
-
-
-@contextmanager
-def counting_bar(description: str, total: int, *, show: bool) -> Iterator[Callable[[int], None]]:
-    """Show a bar on the error stream; the block calls what it is given with the steps done."""
-    with progress_bar(show=show) as progress:
-        task = progress.add_task(description, total=total)
-        yield lambda steps: progress.advance(task, steps)

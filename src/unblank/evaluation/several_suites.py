@@ -1,17 +1,17 @@
 """Several suites of tasks in many languages as one measurement, with the mean of XTREME."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
-from unblank.evaluation.language_means import mean_and_error
+from unblank.evaluation.language_means import mean_of_tasks
 from unblank.evaluation.language_split import UnknownLanguageError
-from unblank.evaluation.options import LanguagesOptions, QuestionsOptions, XtremeOptions
 from unblank.evaluation.questions import run_questions
 from unblank.evaluation.results import Score, SuiteResult
 from unblank.evaluation.session import Session
 from unblank.evaluation.suites import QuestionsSuite, SeveralSuites, TaskSuite
+from unblank.evaluation.task_options import LanguagesOptions, QuestionsOptions, XtremeOptions
 from unblank.evaluation.understanding import run_understanding
 
 __all__ = ["run_several"]
@@ -31,12 +31,7 @@ def run_several(session: Session[XtremeOptions], suite: SeveralSuites) -> Iterat
         FileNotFoundError: no suite has its files.
     """
     asked = session.options.tasks or tuple(suite.suites)
-    for name in asked:
-        if name not in suite.suites:
-            raise ValueError(
-                f"the suite {suite.name} has no task {name!r}: choose from "
-                f"{', '.join(suite.suites)}"
-            )
+    session.require_tasks(suite.suites)
     numbers: dict[str, tuple[float, float | None]] = {}
     missing: Exception | None = None
     for name in asked:
@@ -51,14 +46,16 @@ def run_several(session: Session[XtremeOptions], suite: SeveralSuites) -> Iterat
     if not numbers and missing is not None:
         raise missing
     if len(numbers) > 1:
-        yield SuiteResult([_mean(suite.name, numbers, len(suite.suites))], [])
+        details = {"tasks": {name: number for name, (number, _) in numbers.items()}}
+        mean = mean_of_tasks(
+            suite.name, numbers, len(suite.suites), language="mean", details=details
+        )
+        yield SuiteResult([mean], [])
 
 
-def _run(
-    session: Session[XtremeOptions], suite: TaskSuite | QuestionsSuite
-) -> Iterator[SuiteResult]:
+def _run(session: Session[Any], suite: TaskSuite | QuestionsSuite) -> Iterator[SuiteResult]:
     """Run a suite with the options that it shares with the others."""
-    options = session.options
+    options: XtremeOptions = session.options
     shared: dict[str, Any] = {
         name: getattr(options, name)
         for name in (
@@ -67,7 +64,7 @@ def _run(
     }  # fmt: skip
     if isinstance(suite, TaskSuite):
         tasks = LanguagesOptions(suite=suite.name, prompts=options.prompts, **shared)  # type: ignore[arg-type]
-        yield from run_understanding(_with(session, tasks), suite)
+        yield from run_understanding(replace(session, options=tasks), suite)
     else:
         questions = QuestionsOptions(
             suite=suite.name,  # type: ignore[arg-type]
@@ -75,11 +72,7 @@ def _run(
             max_tokens=options.max_tokens,
             **shared,
         )
-        yield from run_questions(_with(session, questions), suite.sets)
-
-
-def _with(session: Session[Any], options: Any) -> Session[Any]:
-    return replace(session, options=options)
+        yield from run_questions(replace(session, options=questions), suite.sets)
 
 
 def _number(scores: Sequence[Score]) -> tuple[float, float | None]:
@@ -93,17 +86,3 @@ def _number(scores: Sequence[Score]) -> tuple[float, float | None]:
     errors = [score.standard_error for score in counted if score.standard_error is not None]
     error = fmean(errors) if len(errors) == len(counted) else None
     return fmean(score.value for score in counted), error
-
-
-def _mean(suite: str, numbers: Mapping[str, tuple[float, float | None]], num_tasks: int) -> Score:
-    value, error = mean_and_error(list(numbers.values()))
-    whole = "all" if len(numbers) == num_tasks else "only"
-    return Score(
-        task=suite,
-        metric=f"mean of {whole} {len(numbers)} tasks",
-        language="mean",
-        value=value,
-        count=len(numbers),
-        standard_error=error,
-        details={"tasks": {name: number for name, (number, _) in numbers.items()}},
-    )

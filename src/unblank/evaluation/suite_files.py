@@ -63,7 +63,7 @@ _PAIR_SET: Shapes = {
     "group": (str, list), "paradigm": (str,),
 }  # fmt: skip
 _FACT_KEYS = ("relation", "subject", "object", "aliases", "subject_id", "object_id", "language")
-_FACT_SET: Shapes = {**dict.fromkeys(("files", "relations", *_FACT_KEYS), (str,))}
+_FACT_SET: Shapes = dict.fromkeys(("files", "relations", *_FACT_KEYS), (str,))
 _QUESTION_SET: Shapes = {"files": (str,), "rules": (str,)}
 _PARALLEL_SET: Shapes = {"files": (str,), "layout": (str,), "directions": (list,)}
 _WRITING_SET: Shapes = {
@@ -119,10 +119,10 @@ def _infilling_suite(path: Path, entries: dict[str, Any]) -> Suite:
 def _pairs_suite(path: Path, entries: dict[str, Any]) -> Suite:
     check_shapes(entries, _LANGUAGE, "a suite")
     sets: dict[str, PairSet] = {}
-    for name, entry in _sets(entries).items():
-        check_shapes(entry, _PAIR_SET, f"the set {name}")
-        _require(name, entry, "files")
-        given = {key: str(entry[key]) for key in ("good", "bad", "paradigm") if key in entry}
+    for name, entry in _sets(entries, _PAIR_SET, "files"):
+        given: dict[str, str] = {
+            key: str(entry[key]) for key in ("good", "bad", "paradigm") if key in entry
+        }
         if "reader" in entry:
             given["reader"] = choice(entry, "reader", tuple(PAIR_READERS), "")
         groups = text_list(entry, "group") or PairSet(files="").groups
@@ -134,9 +134,7 @@ def _pairs_suite(path: Path, entries: dict[str, Any]) -> Suite:
 def _facts_suite(path: Path, entries: dict[str, Any]) -> Suite:
     check_shapes(entries, _LANGUAGE, "a suite")
     sets = {}
-    for name, entry in _sets(entries).items():
-        check_shapes(entry, _FACT_SET, f"the set {name}")
-        _require(name, entry, "files", "relations")
+    for name, entry in _sets(entries, _FACT_SET, "files", "relations"):
         given = {key: str(entry[key]) for key in _FACT_KEYS if key in entry}
         relations = str(entry["relations"])
         sets[str(name)] = FactSet(files=files_pattern(entry, "lang"), relations=relations, **given)
@@ -167,9 +165,7 @@ def _task_suite(path: Path, entries: dict[str, Any]) -> Suite:
 def _questions_suite(path: Path, entries: dict[str, Any]) -> Suite:
     check_shapes(entries, _LANGUAGE, "a suite")
     sets = {}
-    for name, entry in _sets(entries).items():
-        check_shapes(entry, _QUESTION_SET, f"the set {name}")
-        _require(name, entry, "files")
+    for name, entry in _sets(entries, _QUESTION_SET, "files"):
         rules = cast("AnswerRules", choice(entry, "rules", get_args(AnswerRules), "squad"))
         sets[str(name)] = QuestionSet(files=files_pattern(entry, "lang"), rules=rules)
     return QuestionsSuite(**_head(path, entries), sets=sets)
@@ -178,8 +174,7 @@ def _questions_suite(path: Path, entries: dict[str, Any]) -> Suite:
 def _writing_suite(path: Path, entries: dict[str, Any]) -> Suite:
     check_shapes(entries, _WRITING, "a suite")
     sets: dict[str, WritingSet] = {}
-    for name, entry in _sets(entries).items():
-        check_shapes(entry, _WRITING_SET, f"the set {name}")
+    for name, entry in _sets(entries, _WRITING_SET, "files", "source", "target"):
         metrics = _text_metrics(entry) or _text_metrics(entries)
         if not metrics:
             raise ValueError(f"{at_line(name)}the set {name} has no metrics, nor has the suite")
@@ -190,9 +185,7 @@ def _writing_suite(path: Path, entries: dict[str, Any]) -> Suite:
 def _translation_suite(path: Path, entries: dict[str, Any]) -> Suite:
     check_shapes(entries, _WRITING, "a suite")
     sets = {}
-    for name, entry in _sets(entries).items():
-        check_shapes(entry, _PARALLEL_SET, f"the set {name}")
-        _require(name, entry, "files")
+    for name, entry in _sets(entries, _PARALLEL_SET, "files"):
         layout = cast("ParallelLayout", choice(entry, "layout", get_args(ParallelLayout), "fields"))
         sets[str(name)] = ParallelSet(
             files=files_pattern(entry, "lang", needs_split=False),
@@ -247,18 +240,23 @@ def _head(path: Path, entries: Mapping[str, Any]) -> dict[str, str]:
     return {"name": path.stem, "about": str(entries.get("about", ""))}
 
 
-def _sets(entries: Mapping[str, Any]) -> dict[str, Any]:
-    sets: dict[str, Any] = entries.get("sets", {})
-    if not sets:
+def _sets(
+    entries: Mapping[str, Any], shapes: Shapes, *required: str
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield name and entry of each set; ValueError for what it may not have, or must."""
+    if not entries.get("sets"):
         raise ValueError(f"{line_of(entries, 'sets')}sets needs at least one set")
-    return sets
+    for name, entry in entries["sets"].items():
+        check_shapes(entry, shapes, f"the set {name}")
+        for key in required:
+            if not entry.get(key):
+                raise ValueError(f"{at_line(name)}the set {name} needs the key {key}")
+        yield name, entry
 
 
 def _text_sets(entries: Mapping[str, Any], shapes: Shapes) -> dict[str, TextSet]:
     sets = {}
-    for name, entry in _sets(entries).items():
-        check_shapes(entry, shapes, f"the set {name}")
-        _require(name, entry, "files")
+    for name, entry in _sets(entries, shapes, "files"):
         is_wikitext = "detokenize" in entry and choice(entry, "detokenize", ("wikitext",), "")
         sets[str(name)] = TextSet(
             files=files_pattern(entry),
@@ -272,7 +270,6 @@ def _written_sets(
     name: str, entry: Mapping[str, Any], metrics: tuple[TextMetric, ...]
 ) -> Iterator[tuple[str, WritingSet]]:
     """Yield a set, or one for each language."""
-    _require(name, entry, "files", "source", "target")
     languages = text_list(entry, "languages") or ("",)
     for (title, files), language in zip(_of_languages(name, entry), languages, strict=True):
         one = WritingSet(
@@ -294,12 +291,6 @@ def _of_languages(name: str, entry: Mapping[str, Any]) -> Iterator[tuple[str, st
     for language in languages or ("",):
         title = f"{name}-{language}" if language else str(name)
         yield title, files.replace("{language}", language)
-
-
-def _require(name: str, entry: Mapping[str, Any], *keys: str) -> None:
-    for key in keys:
-        if not entry.get(key):
-            raise ValueError(f"{at_line(name)}the set {name} needs the key {key}")
 
 
 def _text_metrics(entries: Mapping[str, Any]) -> tuple[TextMetric, ...]:

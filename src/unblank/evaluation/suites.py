@@ -7,12 +7,14 @@ kind is measured is in the modules named after it; `measuring` finds them.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from unblank.metrics.questions import AnswerRules
 from unblank.metrics.text import TextMetric
 
 ParallelLayout = Literal["fields", "pairs", "verses"]
+
+SetT = TypeVar("SetT")
 
 __all__ = [
     "FactSet",
@@ -155,51 +157,44 @@ class Suite:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LanguageSuite(Suite):
+class SuiteOfSets(Suite, Generic[SetT]):
+    """What is measured on sets of one kind.
+
+    Attributes:
+        sets: by name; the user's own files are read and judged like the first.
+    """
+
+    sets: Mapping[str, SetT]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageSuite(SuiteOfSets[TextSet]):
     """How well texts are predicted.
 
     Attributes:
         measure: perplexity, or LAMBADA's last word.
-        sets: the texts by name.
     """
 
     measure: Literal["perplexity", "lambada"]
-    sets: Mapping[str, TextSet]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InfillingSuite(Suite):
+class InfillingSuite(SuiteOfSets[TextSet]):
     """How well blanked words are filled in.
 
     Attributes:
-        sets: the texts by name.
         max_tokens: longest answer in a blank, unless said otherwise.
     """
 
-    sets: Mapping[str, TextSet]
     max_tokens: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairsSuite(Suite):
-    """Which sentence of a minimal pair is the likelier one.
-
-    Attributes:
-        sets: the pairs by name; the user's own files are read like the first.
-    """
-
-    sets: Mapping[str, PairSet]
+class PairsSuite(SuiteOfSets[PairSet]):
+    """Which sentence of a minimal pair is the likelier one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FactsSuite(Suite):
-    """Which facts a model knows.
-
-    Attributes:
-        sets: the facts by name.
-    """
-
-    sets: Mapping[str, FactSet]
+class FactsSuite(SuiteOfSets[FactSet]):
+    """Which facts a model knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,15 +226,8 @@ class QuestionSet:
     rules: AnswerRules
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuestionsSuite(Suite):
-    """Questions about passages, answered in the words of the passage.
-
-    Attributes:
-        sets: the questions by name; the user's own files are judged like the first.
-    """
-
-    sets: Mapping[str, QuestionSet]
+class QuestionsSuite(SuiteOfSets[QuestionSet]):
+    """Questions about passages, answered in the words of the passage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,27 +241,18 @@ class SeveralSuites(Suite):
     suites: Mapping[str, TaskSuite | QuestionsSuite]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WritingSuite(Suite):
-    """Texts to be written to sources.
-
-    Attributes:
-        sets: the pairs by name; the user's own files are read and judged like the first.
-    """
-
-    sets: Mapping[str, WritingSet]
+class WritingSuite(SuiteOfSets[WritingSet]):
+    """Texts to be written to sources."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TranslationSuite(Suite):
+class TranslationSuite(SuiteOfSets[ParallelSet]):
     """Sentences to be translated.
 
     Attributes:
-        sets: the sentences by name; the user's own files are read and judged like the first.
         metrics: the scores, the first chooses between length penalties.
     """
 
-    sets: Mapping[str, ParallelSet]
     metrics: tuple[TextMetric, ...]
 
 

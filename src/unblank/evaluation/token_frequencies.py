@@ -6,7 +6,6 @@ never from what is measured. Add-one smoothing: a token that is not in the text 
 Shapes: `V` tokens of the vocabulary.
 """
 
-from collections.abc import Sequence
 from math import fsum
 from pathlib import Path
 
@@ -61,7 +60,7 @@ def find_frequencies(session: Session[PairsOptions]) -> TokenFrequencies | None:
             counts += np.bincount(ids, minlength=num_tokens)
         if not counts.any():
             raise ValueError(f"there is no text in {texts.shown_paths}")
-        session.say(f"token frequencies: {_told(counts)} of {texts.shown_paths}")
+        session.say(f"token frequencies: {counts.sum():,} tokens of {texts.shown_paths}")
         return TokenFrequencies(counts)
     corpora = training_corpora(Path(session.options.model))
     if not corpora:
@@ -72,9 +71,5 @@ def find_frequencies(session: Session[PairsOptions]) -> TokenFrequencies | None:
         return None
     for folder in corpora:
         counts += PreparedCorpus(folder, num_ids=num_tokens).count_tokens(num_tokens)
-    session.say(f"token frequencies: {_told(counts)} of the model's own pretraining")
+    session.say(f"token frequencies: {counts.sum():,} tokens of the model's own pretraining")
     return TokenFrequencies(counts)
-
-
-def _told(counts: Sequence[int] | IntArray) -> str:
-    return f"{int(np.sum(counts)):,} tokens"

@@ -7,7 +7,6 @@ from unblank.data.files import find_files
 from unblank.data.language_files import LanguageFile
 from unblank.evaluation.direction_means import direction_means
 from unblank.evaluation.language_split import in_languages
-from unblank.evaluation.options import TranslationOptions
 from unblank.evaluation.parallel_sentences import (
     ParallelSentence,
     directions_of,
@@ -17,6 +16,7 @@ from unblank.evaluation.results import Score, SuiteResult
 from unblank.evaluation.session import Session
 from unblank.evaluation.suites import ParallelSet, TranslationSuite, WritingSet
 from unblank.evaluation.writing import run_own_files
+from unblank.evaluation.writing_options import TranslationOptions
 from unblank.evaluation.written_answers import AskedText, AskedTexts, write_and_score
 from unblank.languages import Direction
 from unblank.metrics.language_identity import LanguageIdentifier, identifier_accuracy

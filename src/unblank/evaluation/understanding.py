@@ -13,15 +13,14 @@ from typing import Any
 
 from unblank.data.drawing import draw_from_files
 from unblank.data.language_files import LanguageFile, find_language_files
-from unblank.evaluation.language_means import language_means, mean_and_error
+from unblank.evaluation.language_means import language_means, mean_of_tasks
 from unblank.evaluation.language_split import in_languages
-from unblank.evaluation.options import ClassifierOptions, ClozeOptions, UnderstandingOptions
 from unblank.evaluation.results import Score, SuiteResult
 from unblank.evaluation.session import Session
 from unblank.evaluation.suites import TaskSuite
-from unblank.generation.priors import Normalization
+from unblank.evaluation.task_options import ClassifierOptions, ClozeOptions, UnderstandingOptions
 from unblank.metrics.answers import Answer, score_answers
-from unblank.metrics.spread import bootstrap_errors
+from unblank.metrics.spread import bootstrap_errors, mean_and_error
 from unblank.prompting.asking import Asking
 from unblank.prompting.examples import TaskExample, only_label, read_examples, require_labels
 from unblank.prompting.judging import right_label, to_answers
@@ -29,6 +28,7 @@ from unblank.prompting.predicting import Prediction, decide, predict
 from unblank.prompting.scoring import encode_example, normalized
 from unblank.prompting.task import ClozeTask
 from unblank.prompting.task_files import load_task
+from unblank.settings.choices import Normalization
 
 __all__ = ["run_classifier", "run_cloze", "run_understanding"]
 
@@ -60,7 +60,9 @@ def run_understanding(
         yield result
     if len(averages) > 1:
         seconds = time.perf_counter() - started
-        yield SuiteResult([_average(suite.name, averages, len(tasks), seconds)], [])
+        details = {"tasks": list(averages)}
+        mean = mean_of_tasks(suite.name, averages, len(tasks), seconds=seconds, details=details)
+        yield SuiteResult([mean], [])
 
 
 def run_cloze(session: Session[ClozeOptions]) -> Iterator[SuiteResult]:
@@ -147,7 +149,9 @@ def _measure(
     """
     started = time.perf_counter()
     data = read_examples(task, files)
-    questions = [list(group) for _, group in groupby(data.examples, key=_question_of)]
+    # Examples of one question are judged together.
+    of_questions = groupby(data.examples, key=lambda example: example.group or id(example))
+    questions = [list(group) for _, group in of_questions]
     drawn = draw_from_files(questions, session.options.limit, lambda group: group[0].place)
     examples = list(chain.from_iterable(drawn))
     if data.num_skipped:
@@ -223,11 +227,6 @@ def _scores(
     return rows, (fmean(values[metric] for metric in averaged), error)
 
 
-def _question_of(example: TaskExample) -> object:
-    """Return what examples have in common that are judged together."""
-    return example.group or id(example)
-
-
 def _errors(
     task: ClozeTask, answers: Sequence[Answer], averaged: Sequence[str], seed: int
 ) -> list[float | None]:
@@ -282,18 +281,3 @@ def _line(task: ClozeTask, example: TaskExample, prediction: Prediction) -> dict
         "right_value": example.value,
         "probabilities": prediction.probabilities,
     }
-
-
-def _average(suite: str, averages: dict[str, _Average], num_tasks: int, seconds: float) -> Score:
-    """Return the mean over tasks; a task with two metrics counts with their mean."""
-    value, error = mean_and_error(list(averages.values()))
-    whole = "all" if len(averages) == num_tasks else "only"
-    return Score(
-        task=suite,
-        metric=f"mean of {whole} {len(averages)} tasks",
-        value=value,
-        count=len(averages),
-        standard_error=error,
-        seconds=seconds,
-        details={"tasks": list(averages)},
-    )

@@ -20,10 +20,10 @@ from unblank.data.fields import (
 from unblank.data.files import find_files
 from unblank.data.records import read_records
 from unblank.evaluation.language_means import language_means
-from unblank.evaluation.options import WritingOptions
 from unblank.evaluation.results import Score, SuiteResult
 from unblank.evaluation.session import Session
 from unblank.evaluation.suites import WritingSet
+from unblank.evaluation.writing_options import WritingOptions
 from unblank.evaluation.written_answers import AskedText, AskedTexts, write_and_score
 from unblank.metrics.language_identity import LanguageIdentifier
 

@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from unblank.evaluation.options import WritingOptions
 from unblank.evaluation.results import Score, SuiteResult, text_row
 from unblank.evaluation.session import Session
+from unblank.evaluation.writing_options import WritingOptions
 from unblank.generation.options import GenerationOptions
 from unblank.generation.seq2seq import generate_texts
 from unblank.metrics.language_identity import LanguageIdentifier

@@ -38,7 +38,7 @@ def _model_config(family: Family, settings: ModelSettings, **fields: Any) -> Pre
         ValueError: if the shape is impossible.
     """
     preset = preset_fields(settings.preset, family.presets, {})
-    changes = {**family.shape(preset, settings), **_dropouts(settings), **fields}
+    changes = {**family.shape(preset, settings), **settings.dropouts, **fields}
     config_class: Any = family.pretraining_class.config_class
     try:
         config: PreTrainedConfig = config_class(**{**preset, **changes})
@@ -105,7 +105,7 @@ def model_from_encoder(
     """
     assert family.from_encoder is not None
     torch.manual_seed(seed)
-    fields = {**_dropouts(settings), **family.new_fields(tokenizer, sections)}
+    fields = {**settings.dropouts, **family.new_fields(tokenizer, sections)}
     model = family.from_encoder(settings, *encoder, fields, max_length)
     model.set_attn_implementation(settings.attention_implementation)
     return model
@@ -130,7 +130,7 @@ def load_model(
     """
     require_whole_weights(folder)
     if torch.get_default_device().type == "meta":
-        config = config_in(folder, **_dropouts(settings))
+        config = config_in(folder, **settings.dropouts)
         config._attn_implementation = settings.attention_implementation
         described = family.pretraining_class(config)
         family.prepare(described, sections, ())
@@ -138,7 +138,7 @@ def load_model(
     loaded, report = model_in(
         folder,
         family.pretraining_class,
-        _dropouts(settings),
+        settings.dropouts,
         dtype=torch.float32,
         attn_implementation=settings.attention_implementation,
     )
@@ -164,7 +164,7 @@ def require_possible_model(family: Family, settings: ModelSettings) -> None:
     """
     if settings.init_from is not None:
         _require_no_shape(settings)
-        config: Any = config_in(settings.init_from, **_dropouts(settings))
+        config: Any = config_in(settings.init_from, **settings.dropouts)
     elif settings.init_from_encoder is not None:
         return  # its shape and dropout are read with its weights
     else:
@@ -193,14 +193,6 @@ def require_fit(
             f"data.max_length {max_length} exceeds the {model.config.max_position_embeddings} "
             f"positions of the model in {folder}: lower data.max_length"
         )
-
-
-def _dropouts(settings: ModelSettings) -> dict[str, float]:
-    dropouts = {
-        "hidden_dropout_prob": settings.hidden_dropout,
-        "attention_probs_dropout_prob": settings.attention_dropout,
-    }
-    return {name: value for name, value in dropouts.items() if value is not None}
 
 
 def _require_no_shape(settings: ModelSettings) -> None:

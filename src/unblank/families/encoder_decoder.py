@@ -6,8 +6,6 @@ from typing import Any
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank.data.sampling import Objective
-from unblank.engine.units import InfillUnit
-from unblank.examples import IntArray, Seq2SeqExample
 from unblank.families.decoding import FAIRSEQ_STOPPING
 from unblank.families.family import Family, LoraTargets, OptionalSetting, UsualVocabulary
 from unblank.families.rows import GROUPED
@@ -24,7 +22,6 @@ from unblank.tokenization.vocabulary import padded_vocab_size
 __all__ = [
     "encoder_decoder_family",
     "new_encoder_decoder_fields",
-    "seq2seq_unit",
 ]
 
 _VOCABULARY = UsualVocabulary(kind="unigram", size=250104, num_sentinels=100)
@@ -75,9 +72,8 @@ def encoder_decoder_family(
         text_objective=_source_objective,
         pair_objective=_translation_objective,
         objective_shares=_shares,
-        pair_example=_pair_example,
+        pair_example=encoder_decoder_pair,
         rows=GROUPED,
-        unit=seq2seq_unit,
         smoothing=_fairseq_smoothing,
         new_fields=new_encoder_decoder_fields,
         shape=_shape,
@@ -106,23 +102,6 @@ def _translation_objective(
 def _shares(sections: FamilySections) -> dict[str, float]:
     """Return objective name -> share of the texts' samples."""
     return seq2seq_shares(sections.seq2seq)
-
-
-def _pair_example(source: IntArray, target: IntArray, special: SpecialIds) -> Seq2SeqExample:
-    """Return the example of a source, laid out as the encoder reads it, and its target."""
-    return encoder_decoder_pair(source, target, special)
-
-
-def seq2seq_unit(
-    model: PreTrainedModel,
-    sections: FamilySections,
-    *,
-    seed: int,
-    label_smoothing: float = 0.0,
-    sampled_softmax: int = 0,
-) -> InfillUnit:
-    """Return the one loss over the tokens of targets."""
-    return InfillUnit(label_smoothing, sampled_softmax)
 
 
 def _fairseq_smoothing(epsilon: float, num_rows: int) -> float:

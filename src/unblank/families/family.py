@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank.data.sampling import Objective
-from unblank.engine.units import TrainUnit
+from unblank.engine.units import InfillUnit, TrainUnit
 from unblank.examples import AnyExample, IntArray
 from unblank.families.decoding import StoppingRule
 from unblank.families.rows import RowKind
@@ -187,6 +187,17 @@ def _whole_model(model: PreTrainedModel, branch: str) -> PreTrainedModel:
     return model
 
 
+def _one_loss(
+    model: PreTrainedModel,
+    sections: FamilySections,
+    *,
+    seed: int,
+    label_smoothing: float = 0.0,
+    sampled_softmax: int = 0,
+) -> InfillUnit:
+    return InfillUnit(label_smoothing, sampled_softmax)
+
+
 def _same_smoothing(epsilon: float, num_rows: int) -> float:
     return epsilon
 
@@ -246,7 +257,7 @@ class Family:
     fine-tuning on pairs; None if models of the family write nothing."""
     rows: RowKind
     """How examples share rows."""
-    unit: UnitBuilder
+    unit: UnitBuilder = _one_loss
     """Makes the training unit: what computes the losses of a batch."""
     smoothing: Callable[[float, int], float] = _same_smoothing
     """(label smoothing as the published program defines it, rows of the vocabulary) -> the same as

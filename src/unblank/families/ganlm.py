@@ -7,11 +7,10 @@ from typing import Any, Literal
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from unblank.engine.units import TrainUnit
+from unblank.engine.units import InfillUnit, TrainUnit
 from unblank.families.encoder_decoder import (
     encoder_decoder_family,
     new_encoder_decoder_fields,
-    seq2seq_unit,
 )
 from unblank.families.family import Classifier
 from unblank.families.ganlm_unit import GanLMUnit
@@ -57,7 +56,7 @@ def _unit(
 ) -> TrainUnit:
     """Return the three losses; of a model that is a generator alone, the usual one."""
     if not isinstance(model, GanLMForPreTraining):
-        return seq2seq_unit(model, sections, seed=seed, label_smoothing=label_smoothing)
+        return InfillUnit(label_smoothing)
     return GanLMUnit(model.config, sections.ganlm, seed, label_smoothing)
 
 

@@ -1,30 +1,36 @@
 """The family GLM: blanks of a text, filled after it in packed rows."""
 
 import numpy as np
-from transformers import PreTrainedModel
 
-from unblank.engine.units import InfillUnit
 from unblank.examples import Example, IntArray
 from unblank.families.decoding import GLM_STOPPING
 from unblank.families.family import Classifier, Family, UsualVocabulary
 from unblank.families.infilling import (
     INFILLING_LORA_TARGETS,
-    PUBLISHED_KINDS,
     infilling_objective,
     infilling_shares,
     new_infilling_fields,
 )
 from unblank.families.rows import PACKED
-from unblank.families.settings import FamilySections
 from unblank.models.glm import (
     GlmInfillForConditionalGeneration,
     GlmInfillForSequenceClassification,
 )
 from unblank.models.glm.presets import GLM_PRESETS
 from unblank.objectives.source_target import glm_fills, glm_pair
+from unblank.tokenization.kinds import TokenizerKind
 from unblank.tokenization.special import SpecialIds, special_ids
 
 __all__ = ["GLM"]
+
+_PUBLISHED_KINDS: dict[str, TokenizerKind] = {
+    "roberta": "bpe",
+    "2b": "bpe",
+    "10b": "bpe",
+    "chinese-large": "unigram",
+    "multiglm-1b": "unigram",
+}
+"""Presets that were published with a tokenizer other than BERT's."""
 
 
 def _pair(source: IntArray, target: IntArray, special: SpecialIds) -> Example:
@@ -34,17 +40,6 @@ def _pair(source: IntArray, target: IntArray, special: SpecialIds) -> Example:
     ends = np.flatnonzero(target == special.eop)
     answers = [part[part != special.eop] for part in np.split(target, ends)]
     return glm_fills(source, blanks.tolist(), answers, special)
-
-
-def _unit(
-    model: PreTrainedModel,
-    sections: FamilySections,
-    *,
-    seed: int,
-    label_smoothing: float = 0.0,
-    sampled_softmax: int = 0,
-) -> InfillUnit:
-    return InfillUnit(label_smoothing, sampled_softmax)
 
 
 def _between(special: SpecialIds) -> tuple[int, ...]:
@@ -68,7 +63,7 @@ GLM = Family(
     gives_encoder=True,
     takes_prompts=True,
     special_ids=special_ids,
-    vocabulary=UsualVocabulary(kind="wordpiece", kinds=PUBLISHED_KINDS),
+    vocabulary=UsualVocabulary(kind="wordpiece", kinds=_PUBLISHED_KINDS),
     applies=frozenset(
         {
             "objective",
@@ -82,7 +77,6 @@ GLM = Family(
     objective_shares=infilling_shares,
     pair_example=_pair,
     rows=PACKED,
-    unit=_unit,
     new_fields=new_infilling_fields,
 )
 """The entry of `unblank.families.table`."""

@@ -8,13 +8,11 @@ from unblank.data.sampling import Objective
 from unblank.families.family import LoraTargets
 from unblank.families.settings import FamilySections
 from unblank.objectives.mixture import build_objective, objective_shares
-from unblank.tokenization.kinds import TokenizerKind
 from unblank.tokenization.special import SPECIAL_TOKENS, SpecialIds, special_ids
 from unblank.tokenization.vocabulary import padded_vocab_size
 
 __all__ = [
     "INFILLING_LORA_TARGETS",
-    "PUBLISHED_KINDS",
     "infilling_objective",
     "infilling_shares",
     "new_infilling_fields",
@@ -27,15 +25,6 @@ INFILLING_LORA_TARGETS: dict[LoraTargets, tuple[str, ...]] = {
     "all": (*_ATTENTION, "up_proj", "down_proj"),
 }
 """Linear layers that get adapters."""
-
-PUBLISHED_KINDS: dict[str, TokenizerKind] = {
-    "roberta": "bpe",
-    "2b": "bpe",
-    "10b": "bpe",
-    "chinese-large": "unigram",
-    "multiglm-1b": "unigram",
-}
-"""GLM presets that were published with a tokenizer other than BERT's."""
 
 
 def infilling_objective(

@@ -1,7 +1,6 @@
 """Opening a model folder, with an error for everything that can be wrong with one."""
 
 import os
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from unblank.integrity import (
 from unblank.models.encoder_decoder import EncoderDecoderForConditionalGeneration
 from unblank.models.finite import require_finite
 from unblank.models.glm import GlmInfillForConditionalGeneration
+from unblank.near_names import near_paths
 from unblank.plurals import counted
 from unblank.untrusted.folder import require_safe_model_folder
 from unblank.untrusted.links import refuse_links_out
@@ -111,14 +111,7 @@ def _check_as_written(folder: Path) -> None:
 def require_folder(folder: Path) -> None:
     """Raise FileNotFoundError if there is no such folder; the message names similar ones."""
     if not folder.is_dir():
-        siblings = (
-            [path.name for path in folder.parent.glob("*/")] if folder.parent.is_dir() else []
-        )
-        near = get_close_matches(folder.name, siblings)
-        hint = f"; did you mean {', '.join(str(folder.parent / name) for name in near)}?" * bool(
-            near
-        )
-        raise FileNotFoundError(f"no folder {folder}{hint}")
+        raise FileNotFoundError(f"no folder {folder}{near_paths(folder, only_folders=True)}")
 
 
 def _check_files(folder: Path, must_write: bool) -> type[PreTrainedModel]:

@@ -135,7 +135,7 @@ def _summarise(results: list[dict[str, Any]], output_dir: Path, world: World) ->
     world.wait()
 
 
-def _run_spec(settings: FinetuneSettings, given: Collection[str]) -> RunSpec[FinetuneSettings]:
+def _run_spec(settings: FinetuneSettings, given: Collection[str]) -> RunSpec:
     """Return the run of one seed as the engine knows it."""
     settings = _with_room(settings, given)
     train = settings.train

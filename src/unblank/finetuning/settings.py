@@ -23,6 +23,7 @@ from unblank.finetuning.questions.settings import QuestionSettings
 from unblank.metrics.bleu_tokenizers import BleuTokenizer
 from unblank.objectives.seq2seq_settings import MaskRatioSettings
 from unblank.settings.checks import require
+from unblank.settings.choices import BlankToken
 from unblank.settings.identity import MayChange, SharesOut
 from unblank.settings.marks import PathText
 from unblank.settings.ranges import (
@@ -141,7 +142,7 @@ class PairSettings(MaskRatioSettings):
     too_long: TooLong = "cut"
     """Whether longer texts are cut at the end, skipped with their pair, or refused; counts are
     printed."""
-    blank: Literal["[MASK]", "[sMASK]", "[gMASK]"] = "[sMASK]"
+    blank: BlankToken = "[sMASK]"
     """GLM: the blank put after a source that has none; the target fills it."""
     mask_ratio: OpenShare[float] = 0.15
     """Share of the tokens of `data.monolingual` to hide, in (0, 1)."""

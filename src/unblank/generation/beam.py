@@ -299,7 +299,8 @@ class _BlankSearch:
             if len(beams) == self._num_beams:
                 break
         length = len(self._beams[0].piece.token_ids)
-        best_possible = self._best_possible(possible[0], length)
+        best_root = self._beams[possible[0].beam].root
+        best_possible = self._normalized(possible[0].score, best_root, length)
         self._beams, self._parents = beams, parents
         if not beams or self._cannot_improve(best_possible):
             self.is_done = True
@@ -332,13 +333,8 @@ class _BlankSearch:
     def _cannot_improve(self, best_possible: float) -> bool:
         if len(self._hypotheses) < self._num_beams:
             return False
-        return self._stopping.keeps_first or self._worst() >= best_possible
-
-    def _worst(self) -> float:
-        return min(score for score, _ in self._hypotheses)
-
-    def _best_possible(self, candidate: _Candidate, length: int) -> float:
-        return self._normalized(candidate.score, self._beams[candidate.beam].root, length)
+        worst = min(score for score, _ in self._hypotheses)
+        return self._stopping.keeps_first or worst >= best_possible
 
     def _normalized(self, score: float, root: int, length: int) -> float:
         prior = self._priors[root]

@@ -12,12 +12,13 @@ from unblank.calibration.record import LabelCalibration
 from unblank.families.table import family_of_model
 from unblank.generation.options import GenerationOptions
 from unblank.generation.passages import Passage, behind_passage, log_weights, mix_passages
-from unblank.generation.priors import Normalization, without_prior
+from unblank.generation.priors import without_prior
 from unblank.generation.prompts import encode_candidate, read_text
 from unblank.generation.results import CandidateScore, Scores
 from unblank.generation.score import Cloze, score_batch
 from unblank.generation.sources import read_sources
 from unblank.generation.target_score import score_targets
+from unblank.settings.choices import Context, Normalization
 from unblank.settings.ranges import NotNegative, check_values
 from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.special import MASK_TOKEN, special_ids
@@ -39,7 +40,7 @@ class ScoringOptions:
     normalization: Normalization = "sum"
     content_free: tuple[str, ...] = ()
     include_end: bool = True
-    context: Literal["bi", "uni"] = "bi"
+    context: Context = "bi"
     source_tag: str | None = None
 
     def __post_init__(self) -> None:

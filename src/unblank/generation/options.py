@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypedDict
 
+from unblank.settings.checks import require_beams
+from unblank.settings.choices import BlankToken, Context
 from unblank.settings.marks import Excludes, Needs
 from unblank.settings.ranges import (
     LengthPenalty,
@@ -33,8 +35,6 @@ __all__ = [
 
 FillingOrder = Sequence[int] | Literal["confidence"]
 """Blanks, counted from 0, in the order of filling; or the surest first."""
-
-BlankToken = Literal["[MASK]", "[sMASK]", "[gMASK]"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +95,7 @@ class DecodingOptions(SearchOptions):
     """Beam search ranks by log-probability / tokens ** penalty; above 0 favours longer fills."""
     num_alternatives: NotNegative[int] = 5
     """Number of most likely tokens to report for each generated token."""
-    context: Literal["bi", "uni"] = "bi"
+    context: Context = "bi"
     """What a token of the text attends to: both sides (bi), or only what precedes it (uni); fills
     see all of the text."""
 
@@ -116,10 +116,7 @@ class DecodingOptions(SearchOptions):
                 "abstain_below looks at the likeliest fill, and do_sample draws others: "
                 "leave one of them out"
             )
-        if self.num_beams == 1 and self.length_penalty:
-            raise ValueError(
-                "length_penalty has no effect without beam search: set num_beams above 1"
-            )
+        require_beams(self.num_beams, is_penalized=bool(self.length_penalty))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,10 +146,7 @@ class GenerationOptions(SearchOptions):
     def __post_init__(self) -> None:
         SearchOptions.__post_init__(self)
         self.check_max_tokens(self.max_tokens)
-        if self.num_beams == 1 and self.length_penalty != 1.0:
-            raise ValueError(
-                "length_penalty has no effect without beam search: set num_beams above 1"
-            )
+        require_beams(self.num_beams, is_penalized=self.length_penalty != 1.0)
 
 
 class _SearchArguments(TypedDict, total=False):
@@ -175,7 +169,7 @@ class DecodingArguments(_SearchArguments, total=False):
     """The fields of `DecodingOptions` as keyword arguments."""
 
     num_alternatives: int
-    context: Literal["bi", "uni"]
+    context: Context
     decoder: Literal["evaluation", "interactive"]
     abstain_below: float | None
 

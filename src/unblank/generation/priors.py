@@ -15,14 +15,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-__all__ = ["Normalization", "Prior", "without_prior"]
+__all__ = ["Prior", "without_prior"]
 
 Prior = Literal["pmi", "contextual"]
 """How what a text without content says is taken off."""
-
-Normalization = Literal["sum", "mean", "pmi", "contextual"]
-"""How candidates are compared: by the sum of the log-probabilities of their tokens, by their mean,
-or by the sum without a prior."""
 
 
 def without_prior(scores_C: Tensor, content_free: Sequence[Tensor], prior: Prior) -> Tensor:

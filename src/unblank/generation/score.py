@@ -16,6 +16,7 @@ from torch import Tensor
 
 from unblank.generation.branches import CandidateTree, build_tree
 from unblank.models.loss import log_probabilities_in_chunks
+from unblank.settings.choices import Context
 
 __all__ = ["Cloze", "score_batch", "score_first_choices"]
 
@@ -44,7 +45,7 @@ def score_batch(
     sop_id: int,
     end_id: int | None,
     normalization: Literal["sum", "mean"] = "sum",
-    context: Literal["bi", "uni"] = "bi",
+    context: Context = "bi",
     row_length: int | None = None,
 ) -> list[Tensor]:
     """Return for each text float32[C], the log-probabilities of its candidates, with gradients.

@@ -18,7 +18,7 @@ from unblank.generation.results import Generated, TokenEvent
 from unblank.generation.rows import Prompt
 from unblank.generation.sources import EncodedSource, read_sources
 from unblank.plurals import counted
-from unblank.progress_bars import progress_bar
+from unblank.progress_bars import counting_bar
 from unblank.rules.rule import Rule, RuleLike, read_rules
 
 if TYPE_CHECKING:
@@ -60,14 +60,8 @@ def generate_texts(
             they may be cut (a warning then tells how many were); rules that cannot be met.
     """
     answerer = SourceAnswerer(model, tokenizer, options or GenerationOptions())
-    with progress_bar(show=show_progress) as progress:
-        bar = progress.add_task("generate", total=len(sources))
-        answers = answerer.answer(
-            sources,
-            rules=rules,
-            batch_size=batch_size,
-            on_batch=lambda count: progress.advance(bar, count),
-        )
+    with counting_bar("generate", len(sources), show=show_progress) as advance:
+        answers = answerer.answer(sources, rules=rules, batch_size=batch_size, on_batch=advance)
     if num_cut := sum(answer.is_source_cut for answer in answers):
         limit = model.config.max_position_embeddings
         warnings.warn(
@@ -100,11 +94,8 @@ def generate_from_ids(
         ValueError: options and model do not fit.
     """
     answerer = SourceAnswerer(model, tokenizer, options or GenerationOptions())
-    with progress_bar(show=show_progress) as progress:
-        bar = progress.add_task("generate", total=len(prompts))
-        return answerer.answer_prompts(
-            prompts, batch_size=batch_size, on_batch=lambda count: progress.advance(bar, count)
-        )
+    with counting_bar("generate", len(prompts), show=show_progress) as advance:
+        return answerer.answer_prompts(prompts, batch_size=batch_size, on_batch=advance)
 
 
 class SourceAnswerer:
@@ -159,7 +150,7 @@ class SourceAnswerer:
             ValueError: as for `generate_texts`.
         """
         of_each = rules_of_each(rules, len(sources))
-        return self._answer(self._read_all(sources), batch_size, on_batch, of_each)
+        return self._answer(self._read_all(sources), of_each, batch_size, on_batch)
 
     def answer_prompts(
         self,
@@ -169,7 +160,8 @@ class SourceAnswerer:
         on_batch: Callable[[int], None] = lambda _: None,
     ) -> list[Generated]:
         """Return the answers to token ids; arguments as for `generate_from_ids` and `answer`."""
-        return self._answer([EncodedSource(prompt) for prompt in prompts], batch_size, on_batch)
+        sources = [EncodedSource(self._limited(prompt)) for prompt in prompts]
+        return self._answer(sources, [()] * len(sources), batch_size, on_batch)
 
     def stream(
         self, source: str, rules: Sequence[RuleLike] | RuleLike | None = None
@@ -215,16 +207,15 @@ class SourceAnswerer:
     def _answer(
         self,
         sources: Sequence[EncodedSource],
+        rules: Sequence[Sequence[Rule]],
         batch_size: int,
         on_batch: Callable[[int], None],
-        rules: Sequence[Sequence[Rule]] = (),
     ) -> list[Generated]:
-        prompts = [self._limited(source.prompt) for source in sources]
+        prompts = [source.prompt for source in sources]
         answers: dict[int, Generated] = {}
 
         def prepared(number: int) -> Prompt:
-            limited = replace(sources[number], prompt=prompts[number])
-            return self.constrained(limited, rules[number] if rules else ()).prompt
+            return self.constrained(sources[number], rules[number]).prompt
 
         for batch in decode_in_batches(
             self.setup, prompts, batch_size, longest_first=True, prepared=prepared
@@ -249,13 +240,12 @@ class SourceAnswerer:
 
     def _one_result(self, source: EncodedSource, filling: Filling) -> Generated:
         (piece,) = filling.pieces
-        # At the greatest length a beam is made to end.
-        limit = self._limited(source.prompt).max_tokens
         return Generated(
             text=self.text_of(piece.token_ids),
             token_ids=tuple(piece.token_ids),
             log_probability=piece.log_probability,
-            finished=piece.is_finished and len(piece.token_ids) != limit,
+            # At the greatest length a beam is made to end.
+            finished=piece.is_finished and len(piece.token_ids) != source.prompt.max_tokens,
             is_source_cut=source.is_cut,
         )
 

@@ -5,6 +5,8 @@ The formulas are in `labels`; here each is given what it compares.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -71,47 +73,9 @@ def _accuracy(answers: Sequence[Answer]) -> float:
     return 100.0 * float(np.mean(hits))
 
 
-def _labels(answers: Sequence[Answer]) -> tuple[list[str], list[str]]:
-    """Return predicted and right labels."""
-    return [one.predicted for one in answers], [one.right[0] for one in answers]
-
-
-def _f1(answers: Sequence[Answer]) -> float:
-    return f1_binary(*_labels(answers), positive="1")
-
-
 def _macro_f1(answers: Sequence[Answer]) -> float:
-    if answers[0].predicted_labels is not None:
-        return macro_f1_of_sets(*_label_sets(answers))
-    return f1_macro(*_labels(answers))
-
-
-def _label_sets(answers: Sequence[Answer]) -> tuple[list[set[str]], list[set[str]]]:
-    return [set(one.predicted_labels or ()) for one in answers], [set(one.right) for one in answers]
-
-
-def _micro_f1(answers: Sequence[Answer]) -> float:
-    return micro_f1_of_sets(*_label_sets(answers))
-
-
-def _exact(answers: Sequence[Answer]) -> float:
-    return exact_sets(*_label_sets(answers))
-
-
-def _ranks(answers: Sequence[Answer]) -> tuple[list[int], list[int]]:
-    return [one.predicted_rank for one in answers], [one.right_rank for one in answers]
-
-
-def _mae(answers: Sequence[Answer]) -> float:
-    return mean_absolute_error(*_ranks(answers))
-
-
-def _quadratic_kappa(answers: Sequence[Answer]) -> float:
-    return quadratic_kappa(*_ranks(answers))
-
-
-def _matthews(answers: Sequence[Answer]) -> float:
-    return matthews(*_labels(answers))
+    has_sets = answers[0].predicted_labels is not None
+    return macro_f1_of_sets(*_sets(answers)) if has_sets else f1_macro(*_labels(answers))
 
 
 def _question_exact_match(answers: Sequence[Answer]) -> float:
@@ -125,41 +89,50 @@ def _best_answers(answers: Sequence[Answer]) -> tuple[float, float]:
     return f1, exact
 
 
-def _record_f1(answers: Sequence[Answer]) -> float:
-    return _best_answers(answers)[0]
+def _labels(answers: Sequence[Answer]) -> tuple[list[str], list[str]]:
+    """Return predicted and right labels; likewise below."""
+    return [one.predicted for one in answers], [one.right[0] for one in answers]
 
 
-def _record_exact_match(answers: Sequence[Answer]) -> float:
-    return _best_answers(answers)[1]
+def _sets(answers: Sequence[Answer]) -> tuple[list[set[str]], list[set[str]]]:
+    return [set(one.predicted_labels or ()) for one in answers], [set(one.right) for one in answers]
+
+
+def _ranks(answers: Sequence[Answer]) -> tuple[list[int], list[int]]:
+    return [one.predicted_rank for one in answers], [one.right_rank for one in answers]
 
 
 def _values(answers: Sequence[Answer]) -> tuple[list[float], list[float]]:
     return [one.predicted_value for one in answers], [one.right_value for one in answers]
 
 
-def _pearson(answers: Sequence[Answer]) -> float:
-    return pearson(*_values(answers))
+_Metric = Callable[[Sequence[Answer]], float]
 
 
-def _spearman(answers: Sequence[Answer]) -> float:
-    return spearman(*_values(answers))
+def _comparing(
+    metric: Callable[..., float], sides: Callable[[Sequence[Answer]], tuple[Any, Any]]
+) -> _Metric:
+    """Return a metric of answers that compares what is predicted with what is right."""
+    return lambda answers: metric(*sides(answers))
 
 
-ANSWER_METRICS: dict[str, Callable[[Sequence[Answer]], float]] = {
+_f1 = _comparing(partial(f1_binary, positive="1"), _labels)
+
+ANSWER_METRICS: dict[str, _Metric] = {
     "accuracy": _accuracy,
     "f1": _f1,
     "macro_f1": _macro_f1,
-    "matthews": _matthews,
+    "matthews": _comparing(matthews, _labels),
     "f1a": _f1,
     "em": _question_exact_match,
-    "record_f1": _record_f1,
-    "record_em": _record_exact_match,
-    "pearson": _pearson,
-    "spearman": _spearman,
-    "micro_f1": _micro_f1,
-    "exact": _exact,
-    "mae": _mae,
-    "quadratic_kappa": _quadratic_kappa,
+    "record_f1": lambda answers: _best_answers(answers)[0],
+    "record_em": lambda answers: _best_answers(answers)[1],
+    "pearson": _comparing(pearson, _values),
+    "spearman": _comparing(spearman, _values),
+    "micro_f1": _comparing(micro_f1_of_sets, _sets),
+    "exact": _comparing(exact_sets, _sets),
+    "mae": _comparing(mean_absolute_error, _ranks),
+    "quadratic_kappa": _comparing(quadratic_kappa, _ranks),
 }
 """The metrics by the names that a task's YAML file uses."""
 

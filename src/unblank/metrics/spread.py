@@ -1,11 +1,13 @@
 """How much a score would vary with another sample of the same size: standard errors."""
 
 from collections.abc import Callable, Sequence
+from math import hypot
+from statistics import fmean
 from typing import TypeVar
 
 import numpy as np
 
-__all__ = ["bootstrap_error", "bootstrap_errors", "mean_error"]
+__all__ = ["bootstrap_error", "bootstrap_errors", "mean_and_error", "mean_error"]
 
 Item = TypeVar("Item")
 
@@ -17,6 +19,14 @@ def mean_error(values: Sequence[float]) -> float | None:
     if len(values) < 2:
         return None
     return float(np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
+def mean_and_error(values: Sequence[tuple[float, float | None]]) -> tuple[float, float | None]:
+    """Return the mean of independent values and its standard error; None if one is not known."""
+    errors = [error for _, error in values if error is not None]
+    is_known = len(errors) == len(values)
+    mean = fmean(value for value, _ in values)
+    return mean, hypot(*errors) / len(errors) if is_known else None
 
 
 def bootstrap_error(

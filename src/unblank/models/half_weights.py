@@ -18,7 +18,6 @@ AnyModule = TypeVar("AnyModule", bound=nn.Module)
 _ADAPTER_PARTS = "lora_"
 """How PEFT's names of the factors begin, whose dtype it reads from their weights."""
 
-
 _HEAD = "lm_head"
 """Its weights are also read as a table: losses multiply by them."""
 

@@ -17,9 +17,7 @@ from transformers import PreTrainedModel
 
 from unblank.models.glm.modeling import GlmInfillModel
 
-__all__ = [
-    "look_at_neighbours",
-]
+__all__ = ["look_at_neighbours"]
 
 _DISTANCES = (-1, 1, -2, 2)
 """Of the first heads; further ones stay as they were drawn."""

@@ -49,11 +49,10 @@ def build_seq2seq_objective(
     Raises:
         ValueError: if there are too few sentinels for the longest text.
     """
-    weights = {name: weight for name, weight in settings.weights().items() if weight > 0}
-    if "span_corruption" in weights:
+    if settings.span_corruption > 0:
         _require_sentinels(settings, special, settings.mask_ratio, max_length)
     context = _context(settings, special, sentence_end, language_id)
-    return mixture_of(_SEQ2SEQ_OBJECTIVES, weights, context)
+    return mixture_of(_SEQ2SEQ_OBJECTIVES, settings.weights(), context)
 
 
 def build_pair_objective(

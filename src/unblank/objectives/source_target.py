@@ -16,16 +16,13 @@ from unblank.tokenization.special import SpecialIds
 __all__ = ["encoder_decoder_pair", "glm_fills", "glm_pair"]
 
 
-def encoder_decoder_pair(
-    source: IntArray, target: IntArray, special: SpecialIds, tag_id: int | None = None
-) -> Seq2SeqExample:
+def encoder_decoder_pair(source: IntArray, target: IntArray, special: SpecialIds) -> Seq2SeqExample:
     """Return the pair for an encoder-decoder: it reads the source, and starts with `sop`.
 
     Args:
-        source: int64[S], the text alone.
+        source: int64[S], as the encoder reads it, without its end.
         target: int64[T - 1], the text alone.
         special: `eos` ends both sides, `sop` starts the decoder.
-        tag_id: tag of a language before the source.
 
     Example:
         >>> from types import SimpleNamespace
@@ -35,7 +32,7 @@ def encoder_decoder_pair(
         ([5, 6, 2], [9, 7, 8], [7, 8, 2])
     """
     return Seq2SeqExample(
-        np.array(encoder_source(source.tolist(), special.eos, tag_id), dtype=np.int64),
+        np.array(encoder_source(source.tolist(), special.eos), dtype=np.int64),
         np.concatenate([[special.sop], target]).astype(np.int64),
         np.concatenate([target, [special.eos]]).astype(np.int64),
         "source_target",

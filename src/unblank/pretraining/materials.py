@@ -1,23 +1,24 @@
 """What a pretraining run needs besides the model: tokenizer, tokenized text, samplers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
 from unblank.data.drawn_texts import beginnings
-from unblank.data.mixing import TemperatureSchedule
+from unblank.data.mixing import temperature_schedule
 from unblank.data.pairs import PairCorpus
 from unblank.data.prepared import PreparedCorpus
 from unblank.data.sampling import Sampler, SamplingSettings
+from unblank.data.shards import CorpusCache
 from unblank.data.sources import TextFiles
 from unblank.engine.training import RunContext
 from unblank.families.family import Family
 from unblank.families.settings import FamilySections, ModelSettings, TokenizerSettings
 from unblank.plurals import counted
-from unblank.pretraining.prepared_text import open_cache, prepare_text
+from unblank.pretraining.prepared_text import NamedCorpus, prepare_text
 from unblank.pretraining.settings import PretrainDataSettings
 from unblank.tokenization.fidelity import count_words, describe_tokenizer
 from unblank.tokenization.sentences import sentence_end_flags
@@ -38,13 +39,10 @@ class Materials:
     Attributes:
         family: of the model.
         tokenizer: saved with the model.
-        corpora: training text; pairs last.
+        training: what the run learns from; pairs last.
         sampler: training samples.
-        held_out: held-out text, perhaps none; pairs last.
-        held_out_names: a short name of each.
+        held_out: held-out text, perhaps none, each by a short name.
         held_out_tags: languages of the held-out texts, if they have tags.
-        languages: code of the language of each corpus, empty where it is not known.
-        held_out_languages: the same of the held-out texts.
         max_length: positions of a sample.
         length: positions of a packed row, or of one of the samples that share a group.
         row_length: positions of a row of the stream.
@@ -57,13 +55,10 @@ class Materials:
 
     family: Family
     tokenizer: PreTrainedTokenizerFast
-    corpora: list[_Corpus]
+    training: list[NamedCorpus]
     sampler: Sampler[Any]
-    held_out: list[_Corpus]
-    held_out_names: list[str]
+    held_out: list[NamedCorpus]
     held_out_tags: Sequence[str] | None
-    languages: list[str]
-    held_out_languages: list[str]
     max_length: int
     length: int
     row_length: int
@@ -95,6 +90,7 @@ class Materials:
 def gather_materials(
     context: RunContext,
     family: Family,
+    cache: CorpusCache,
     *,
     model: ModelSettings,
     tokenizer: TokenizerSettings,
@@ -110,6 +106,7 @@ def gather_materials(
     Args:
         context: of the run; its main process makes, the others wait.
         family: of the model.
+        cache: the folder of prepared text.
         model: the `model` section.
         tokenizer: the `tokenizer` section.
         data: the `data` section.
@@ -124,10 +121,9 @@ def gather_materials(
         ValueError: if a file is broken, or text, tokenizer and objective do not fit.
         FileNotFoundError: if a named file or folder is not there.
     """
-    world = context.world
     text = prepare_text(
-        open_cache(data, output_dir, world),
-        world,
+        cache,
+        context.world,
         context.display,
         family,
         model=model,
@@ -137,33 +133,31 @@ def gather_materials(
         checkpoint=context.checkpoint,
         hold_out=hold_out,
     )
-    opened, corpora, held_out = text.tokenizer, text.corpora, text.held_out
     context.display.show(text.table(data.max_length))
     sampling = SamplingSettings(
         max_length=data.max_length,
         seed=seed,
         weights=data.weights,
         alpha=data.alpha,
-        temperature=_temperature(data),
+        temperature=temperature_schedule(
+            data.temperature_start, data.temperature_end, data.temperature_epochs
+        ),
     )
-    sampler = _sampler(family, opened, corpora, data.languages, sections, sampling)
+    sampler = _sampler(family, text.tokenizer, text.training, data.languages, sections, sampling)
     length = data.row_length or data.max_length
     return Materials(
         family=family,
-        tokenizer=opened,
-        corpora=corpora,
+        tokenizer=text.tokenizer,
+        training=text.training,
         sampler=sampler,
-        held_out=held_out,
-        held_out_names=_short_names(text.held_out_names),
+        held_out=_with_short_names(text.held_out),
         held_out_tags=_held_out_tags(data, hold_out),
-        languages=text.languages,
-        held_out_languages=text.held_out_languages,
         max_length=data.max_length,
         length=length,
         row_length=family.rows.row_length(length, micro_batch_size),
-        vocabulary=_describe_vocabulary(opened, text.sources),
-        content=[_content(corpus) for corpus in corpora],
-        description=_describe(corpora, sampler),
+        vocabulary=_describe_vocabulary(text.tokenizer, text.sources),
+        content=[_content(one.corpus) for one in text.training],
+        description=_describe([one.corpus for one in text.training], sampler),
         has_texts=bool(data.train),
         has_pairs=bool(data.pairs),
     )
@@ -172,7 +166,7 @@ def gather_materials(
 def _sampler(
     family: Family,
     tokenizer: PreTrainedTokenizerFast,
-    corpora: Sequence[_Corpus],
+    sources: Sequence[NamedCorpus],
     languages: Sequence[str] | None,
     sections: FamilySections,
     sampling: SamplingSettings,
@@ -184,6 +178,7 @@ def _sampler(
         language_tag_id(tokenizer, f"__{language}__", f"language {language!r}")
         for language in languages or ()
     ]
+    corpora = [one.corpus for one in sources]
     objectives: list[Any] = []
     for place, corpus in enumerate(corpora):
         if isinstance(corpus, PairCorpus):
@@ -195,24 +190,17 @@ def _sampler(
     return Sampler(corpora, objectives, special, sampling)
 
 
-def _short_names(entries: Sequence[str]) -> list[str]:
-    """Return the last part of each path; the whole entry where two would have one name."""
-    names = [Path(entry).name for entry in entries]
+def _with_short_names(corpora: Sequence[NamedCorpus]) -> list[NamedCorpus]:
+    """Name each by the last part of its path, where no two would then have one name."""
+    names = [Path(one.name).name for one in corpora]
     return [
-        name if names.count(name) == 1 else entry
-        for name, entry in zip(names, entries, strict=True)
+        replace(one, name=name) if names.count(name) == 1 else one
+        for name, one in zip(names, corpora, strict=True)
     ]
 
 
 def _content(corpus: _Corpus) -> str:
     return corpus.content if isinstance(corpus, PairCorpus) else corpus.folder.name
-
-
-def _temperature(data: PretrainDataSettings) -> TemperatureSchedule | None:
-    start, end, epochs = data.temperature_start, data.temperature_end, data.temperature_epochs
-    if start is None or end is None or epochs is None:
-        return None
-    return TemperatureSchedule(start=start, end=end, epochs=epochs)
 
 
 def _held_out_tags(data: PretrainDataSettings, hold_out: Sequence[int]) -> tuple[str, ...] | None:

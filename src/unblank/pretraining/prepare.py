@@ -8,9 +8,11 @@ import shutil
 import tempfile
 from collections.abc import Collection
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from unblank.atomic_folders import used_folder
+from unblank.data.shards import CorpusCache
 from unblank.engine.logging import Display
 from unblank.engine.parallel import World, join_world
 from unblank.families.table import family_of_run
@@ -18,7 +20,6 @@ from unblank.pretraining.prepared_text import (
     PreparedText,
     cache_folder,
     find_hold_out,
-    open_cache,
     prepare_text,
 )
 from unblank.pretraining.run import refuse_without_text
@@ -48,23 +49,23 @@ def run_prepare(settings: PretrainSettings, *, given: Collection[str] | None = N
     family = family_of_run(settings.model, None)
     refuse_unused(given, family.unused_settings)
     with join_world("cpu") as world, ExitStack() as stack:
-        settings = keep_standard_input(settings, world)
+        data = settings.data
+        folder = cache_folder(data.cache_dir, settings.train.output_dir)
+        data = replace(data, train=keep_standard_input(data.train, folder, world))
         if world.is_main:
-            cache_dir = cache_folder(settings.data.cache_dir, settings.train.output_dir)
-            stack.enter_context(used_folder(cache_dir))
+            stack.enter_context(used_folder(folder))
+        cache = CorpusCache(folder, processes=world, verify=data.verify)
         display = Display(total_steps=1, is_main=world.is_main, is_terminal=False)
-        text, folder = _prepared(settings, world, display)
-        display.show(text.table(settings.data.max_length))
+        text = _prepared(replace(settings, data=data), cache, world, display)
+        display.show(text.table(data.max_length))
         display.say(f"prepared text: {folder}")
     return folder
 
 
 def _prepared(
-    settings: PretrainSettings, world: World, display: Display
-) -> tuple[PreparedText, Path]:
-    data, output_dir = settings.data, settings.train.output_dir
-    hold_out = find_hold_out(data, output_dir, world)
-    cache = open_cache(data, output_dir, world)
+    settings: PretrainSettings, cache: CorpusCache, world: World, display: Display
+) -> PreparedText:
+    hold_out = find_hold_out(settings.data, cache, world)
     with ExitStack() as stack:
         made: str | None = None
         if world.is_main:
@@ -78,10 +79,10 @@ def _prepared(
             family_of_run(settings.model, None),
             model=settings.model,
             tokenizer=settings.tokenizer,
-            data=data,
+            data=settings.data,
             output_dir=Path(world.gather(made)[0]),
             checkpoint=None,
             hold_out=hold_out,
         )
         world.wait()
-    return text, cache.folder
+    return text

@@ -6,7 +6,7 @@ that follow find the same. Processes share out files; only a tokenizer is traine
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,22 @@ from unblank.pretraining.language_shares import MANY_LANGUAGES
 from unblank.pretraining.settings import PretrainDataSettings
 from unblank.starting.tokenizer import TOKENIZER_NAME, open_tokenizer
 
-__all__ = ["PreparedText", "cache_folder", "find_hold_out", "open_cache", "prepare_text"]
+__all__ = ["NamedCorpus", "PreparedText", "cache_folder", "find_hold_out", "prepare_text"]
 
-_Corpus = PreparedCorpus | PairCorpus
+
+@dataclass(frozen=True, slots=True)
+class NamedCorpus:
+    """The token ids of one source.
+
+    Attributes:
+        corpus: of text, or of pairs.
+        name: what to call it.
+        language: code; empty if it is not known.
+    """
+
+    corpus: PreparedCorpus | PairCorpus
+    name: str
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,50 +56,25 @@ class PreparedText:
 
     Attributes:
         tokenizer: that made them.
-        corpora: training text; pairs last.
-        held_out: held-out text, perhaps none; pairs last.
-        names: what to call each of `corpora`.
-        held_out_names: what to call each of `held_out`.
-        languages: code of the language of each of `corpora`, empty where it is not known.
-        held_out_languages: the same of `held_out`.
+        training: what the run learns from; pairs last.
+        held_out: files of held-out text and pairs, then what is held out of the training text.
         sources: of the training text, what is held out included.
     """
 
     tokenizer: PreTrainedTokenizerFast
-    corpora: list[_Corpus]
-    held_out: list[_Corpus]
-    names: list[str]
-    held_out_names: list[str]
-    languages: list[str]
-    held_out_languages: list[str]
+    training: list[NamedCorpus]
+    held_out: list[NamedCorpus]
     sources: list[TextFiles]
 
     def table(self, max_length: int) -> Table:
         """Return what became of the documents; arguments as for `documents_table`."""
-        rows = _rows(self.names, self.corpora, "")
-        rows += _rows(self.held_out_names, self.held_out, " (held out)")
+        rows = _rows(self.training, "") + _rows(self.held_out, " (held out)")
         return documents_table(rows, max_length=max_length)
 
 
 def cache_folder(cache_dir: Path | None, output_dir: Path) -> Path:
     """Return where prepared text lies: where the settings say, or beside the folder of the run."""
     return cache_dir or output_dir.parent / SHARDS_NAME
-
-
-def open_cache(data: PretrainDataSettings, output_dir: Path, world: World) -> CorpusCache:
-    """Return the folder of prepared text, in the hands of all processes.
-
-    Args:
-        data: the `data` section.
-        output_dir: folder of the run, beside which it lies by default.
-        world: the processes of the run.
-    """
-    return CorpusCache(
-        cache_folder(data.cache_dir, output_dir),
-        processes=world,
-        verify=data.verify,
-        show_progress=world.is_main,
-    )
 
 
 def prepare_text(
@@ -120,16 +108,27 @@ def prepare_text(
         ValueError: if a file is broken, or text and tokenizer do not fit.
         FileNotFoundError: if a named file or folder is not there.
     """
-    texts, held_out_texts = (
+    sources, held_out_sources = (
         open_language_sources(entries, text_field=data.text_field, cache_dir=cache.folder)
         for entries in (data.train, data.validation)
     )
-    sources = _training_sources(data, texts, hold_out)
+    thresholds = hold_out or [0] * len(sources)
+    divided = [source for source, below in zip(sources, thresholds, strict=True) if below]
+    learnt = [
+        _texts(data, source, HashPart(below, is_held_out=False) if below else None)
+        for source, below in zip(sources, thresholds, strict=True)
+    ]
+    set_aside = [
+        _texts(data, source, HashPart(below, is_held_out=True))
+        for source, below in zip(sources, thresholds, strict=True)
+        if below
+    ]
+    sides = [side for entry in data.pairs for side in pair_texts(entry)]
     alpha, num_characters = tokenizer.alpha, tokenizer.num_characters or None
-    cache.hash_files(path for source in sources for path in source.paths)
+    cache.hash_files(path for texts in (*learnt, *sides) for path in texts.paths)
 
     def kept(wanted: Mapping[str, Any]) -> Path:
-        named = [_named(cache, source) for source in sources]
+        named = [_named(cache, texts) for texts in (*learnt, *sides)]
         key = cache_key({**wanted, "drawn": [alpha, num_characters]}, named)
         return cache.folder / f"tokenizer-{key}"
 
@@ -138,39 +137,39 @@ def prepare_text(
             model,
             tokenizer,
             family,
-            lambda: DrawnTexts(sources, alpha, num_characters),
+            lambda: DrawnTexts([*learnt, *sides], alpha, num_characters),
             folder=output_dir / TOKENIZER_NAME,
             world=world,
             checkpoint=checkpoint,
             display=display,
             kept=kept,
         )
-    preparing = _Preparing(opened, family.special_ids(opened).eos, data, cache)
-    corpora = preparing.all_of(texts, data.pairs, hold_out)
-    held_out = preparing.all_of(held_out_texts, data.validation_pairs)
-    held_out += preparing.parts_of(texts, hold_out)
-    divided = [source for source, below in zip(texts, hold_out, strict=False) if below]
-    no_language = [""] * len(data.validation_pairs)
+    preparing = _Preparing(
+        opened,
+        family.special_ids(opened).eos,
+        cache,
+        max_length=data.max_length,
+        refuse_long=data.too_long == "refuse",
+    )
+    _require_different_pairs(data.pairs)
+    training = preparing.texts(sources, learnt) + preparing.pairs(data.pairs)
+    _require_different_pairs(data.validation_pairs)
+    held_out = preparing.texts(held_out_sources, [_texts(data, one) for one in held_out_sources])
+    held_out += preparing.pairs(data.validation_pairs) + preparing.texts(divided, set_aside)
     return PreparedText(
         tokenizer=opened,
-        corpora=corpora,
+        training=training,
         held_out=held_out,
-        names=[*(one.name for one in texts), *data.pairs],
-        held_out_names=[one.name for one in held_out_texts]
-        + [*data.validation_pairs, *(one.name for one in divided)],
-        languages=[*(one.language for one in texts), *([""] * len(data.pairs))],
-        held_out_languages=[one.language for one in held_out_texts]
-        + [*no_language, *(one.language for one in divided)],
-        sources=_training_sources(data, texts, ()),
+        sources=[*(_texts(data, source) for source in sources), *sides],
     )
 
 
-def find_hold_out(data: PretrainDataSettings, output_dir: Path, world: World) -> list[int]:
+def find_hold_out(data: PretrainDataSettings, cache: CorpusCache, world: World) -> list[int]:
     """Return for each source of `train` the threshold below which documents are held out.
 
     Args:
         data: the `data` section.
-        output_dir: folder of the run, as for `open_cache`, which remembers the answer.
+        cache: the folder of prepared text, which remembers the answer.
         world: the processes of the run, of which the main one reads the text.
 
     Returns:
@@ -185,9 +184,8 @@ def find_hold_out(data: PretrainDataSettings, output_dir: Path, world: World) ->
                 stacklevel=1,
             )
         return []
-    cache = open_cache(data, output_dir, world)
     sources = open_language_sources(data.train, text_field=data.text_field, cache_dir=cache.folder)
-    texts = [_texts(data, source, None) for source in sources]
+    texts = [_texts(data, source) for source in sources]
     cache.hash_files(path for source in texts for path in source.paths)
     key = cache_key("hold_out", data.hold_out, [_named(cache, source) for source in texts])
     found: list[int] | None = cache.files.get(key)
@@ -209,48 +207,47 @@ def find_hold_out(data: PretrainDataSettings, output_dir: Path, world: World) ->
 
 @dataclass(frozen=True, slots=True)
 class _Preparing:
-    """How entries of the data become tokenized text on disk."""
+    """How text becomes token ids on disk."""
 
     tokenizer: PreTrainedTokenizerFast
     eos: int
-    data: PretrainDataSettings
     cache: CorpusCache
+    max_length: int
+    refuse_long: bool
 
-    def all_of(
-        self, texts: Sequence[LanguageSource], pairs: Sequence[str], hold_out: Sequence[int] = ()
-    ) -> list[_Corpus]:
-        """Return the corpora of some sources, without what is held out of them, pairs last."""
-        search = FileSearch(any_ending=True)
-        for entry in pairs:
-            pair = parse_pair_source(entry)
-            search.take(entry, (pair.source, pair.target), (pair.source_field, pair.target_field))
-        parts = [HashPart(below, is_held_out=False) if below else None for below in hold_out]
-        of_texts = self._texts(list(zip(texts, parts or [None] * len(texts), strict=True)))
-        return [*of_texts, *map(self._pairs, pairs)]
+    def texts(
+        self, sources: Sequence[LanguageSource], texts: Sequence[TextFiles]
+    ) -> list[NamedCorpus]:
+        """Return the corpora of some sources, of which `texts` are the documents."""
+        corpora = self.cache.prepare([(one, MINIMUM_TOKENS) for one in texts], self.tokenizer)
+        return [
+            NamedCorpus(corpus, source.name, source.language)
+            for corpus, source in zip(corpora, sources, strict=True)
+        ]
 
-    def parts_of(self, texts: Sequence[LanguageSource], hold_out: Sequence[int]) -> list[_Corpus]:
-        """Return what is held out of the sources of which something is."""
-        return self._texts(
-            [
-                (source, HashPart(below, is_held_out=True))
-                for source, below in zip(texts, hold_out, strict=False)
-                if below
-            ]
-        )
+    def pairs(self, entries: Sequence[str]) -> list[NamedCorpus]:
+        """Return the corpora of some entries of pairs."""
+        return [
+            NamedCorpus(
+                prepare_pairs(
+                    entry,
+                    self.tokenizer,
+                    cache=self.cache,
+                    eos=self.eos,
+                    max_length=self.max_length,
+                    refuse_long=self.refuse_long,
+                ),
+                entry,
+            )
+            for entry in entries
+        ]
 
-    def _texts(self, parts: Sequence[tuple[LanguageSource, HashPart | None]]) -> list[_Corpus]:
-        wanted = [(_texts(self.data, source, part), MINIMUM_TOKENS) for source, part in parts]
-        return [*self.cache.prepare(wanted, self.tokenizer)]
 
-    def _pairs(self, entry: str) -> PairCorpus:
-        return prepare_pairs(
-            entry,
-            self.tokenizer,
-            cache=self.cache,
-            eos=self.eos,
-            max_length=self.data.max_length,
-            refuse_long=self.data.too_long == "refuse",
-        )
+def _require_different_pairs(entries: Sequence[str]) -> None:
+    search = FileSearch(any_ending=True)
+    for entry in entries:
+        pair = parse_pair_source(entry)
+        search.take(entry, (pair.source, pair.target), (pair.source_field, pair.target_field))
 
 
 def _named(cache: CorpusCache, source: TextFiles) -> list[Any]:
@@ -260,27 +257,16 @@ def _named(cache: CorpusCache, source: TextFiles) -> list[Any]:
     return [names, source.fields or source.text_field, source.text_unit, part]
 
 
-def _texts(data: PretrainDataSettings, source: LanguageSource, part: HashPart | None) -> TextFiles:
-    texts = source.texts(text_field=data.text_field, text_unit=data.text_unit)
-    return replace(texts, part=part)
-
-
-def _training_sources(
-    data: PretrainDataSettings, texts: Sequence[LanguageSource], hold_out: Sequence[int]
-) -> list[TextFiles]:
-    """Return what a new tokenizer is trained on, the sides of pairs last."""
-    parts = [HashPart(below, is_held_out=False) if below else None for below in hold_out]
-    found = [
-        _texts(data, source, part)
-        for source, part in zip(texts, parts or [None] * len(texts), strict=True)
-    ]
-    return found + [side for entry in data.pairs for side in pair_texts(entry)]
+def _texts(
+    data: PretrainDataSettings, source: LanguageSource, part: HashPart | None = None
+) -> TextFiles:
+    return source.texts(text_field=data.text_field, text_unit=data.text_unit, part=part)
 
 
 def _rows(
-    names: Sequence[str], corpora: Sequence[_Corpus], ending: str
-) -> list[tuple[str, Sequence[_Corpus]]]:
+    corpora: Sequence[NamedCorpus], ending: str
+) -> list[tuple[str, list[PreparedCorpus | PairCorpus]]]:
     """Return a row for each corpus, or one for all if there are many."""
     if len(corpora) > MANY_LANGUAGES:
-        return [(f"{len(corpora)} sources{ending}", corpora)]
-    return [(f"{name}{ending}", [corpus]) for name, corpus in zip(names, corpora, strict=True)]
+        return [(f"{len(corpora)} sources{ending}", [one.corpus for one in corpora])]
+    return [(f"{one.name}{ending}", [one.corpus]) for one in corpora]

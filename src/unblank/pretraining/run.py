@@ -1,6 +1,6 @@
 """`run_pretrain`: from `PretrainSettings` to a folder that `unblank.load` and transformers open."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -9,17 +9,17 @@ from typing import Any
 
 from unblank.atomic_folders import used_folder
 from unblank.data.settings import MIXTURE
-from unblank.data.shards import SHARDS_NAME
+from unblank.data.shards import SHARDS_NAME, CorpusCache
 from unblank.engine.dry_run import DryRun, thrown_away
 from unblank.engine.parallel import join_world
 from unblank.engine.run import run
 from unblank.engine.run_spec import RunSpec
-from unblank.engine.training import AllWeights, RunContext
+from unblank.engine.training import AllWeights
 from unblank.families.table import family_of_run
 from unblank.pretraining.prepared_text import cache_folder, find_hold_out
 from unblank.pretraining.settings import PretrainSettings, PretrainTrainSettings
 from unblank.pretraining.standard_input import keep_standard_input
-from unblank.pretraining.training import Pretraining, open_pretraining
+from unblank.pretraining.training import open_pretraining
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.settings.given import changed_names
 from unblank.starting.model import describe_start
@@ -65,17 +65,30 @@ def run_pretrain(
         join_world(settings.train.device, settings.train.lost_after) as world,
         ExitStack() as stack,
     ):
-        settings = keep_standard_input(settings, world)
         data, train = settings.data, settings.train
+        folder = cache_folder(data.cache_dir, train.output_dir)
+        data = replace(data, train=keep_standard_input(data.train, folder, world))
+        settings = replace(settings, data=data)
         if world.is_main:
-            stack.enter_context(used_folder(cache_folder(data.cache_dir, train.output_dir)))
-        hold_out = find_hold_out(data, train.output_dir, world)
-        _require_held_out(settings.train, is_there=data.has_held_out_files or any(hold_out))
+            stack.enter_context(used_folder(folder))
+        cache = CorpusCache(folder, processes=world, verify=data.verify)
+        hold_out = find_hold_out(data, cache, world)
+        _require_held_out(train, is_there=data.has_held_out_files or any(hold_out))
         run(
             RunSpec(
                 command="pretrain",
                 settings=settings,
-                open_training=partial(_open_training, settings, given, hold_out),
+                open_training=partial(
+                    open_pretraining,
+                    cache=cache,
+                    model=settings.model,
+                    tokenizer=settings.tokenizer,
+                    data=data,
+                    sections=settings.sections,
+                    train=train,
+                    given=given,
+                    hold_out=hold_out,
+                ),
                 method=AllWeights(),
                 start=_describe_start(settings),
                 effective=_effective_pretrain_settings,
@@ -173,24 +186,6 @@ def _require_held_out(train: PretrainTrainSettings, *, is_there: bool) -> None:
                 f"{name} needs held-out text: give --data.validation FILE_OR_FOLDER [...], or "
                 "--data.hold-out SHARE"
             )
-
-
-def _open_training(
-    settings: PretrainSettings,
-    given: Collection[str],
-    hold_out: Sequence[int],
-    context: RunContext,
-) -> Pretraining:
-    return open_pretraining(
-        context,
-        model=settings.model,
-        tokenizer=settings.tokenizer,
-        data=settings.data,
-        sections=settings.sections,
-        train=settings.train,
-        given=given,
-        hold_out=hold_out,
-    )
 
 
 def _effective_pretrain_settings(

@@ -8,15 +8,13 @@ import hashlib
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from unblank.data.shards import SHARDS_NAME
 from unblank.disk_errors import writes_to
 from unblank.engine.parallel import World
-from unblank.pretraining.settings import PretrainSettings
 
 __all__ = ["keep_standard_input"]
 
@@ -24,26 +22,24 @@ _STANDARD_INPUT = "-"
 _READ_AT_ONCE = 2**20
 
 
-def keep_standard_input(settings: PretrainSettings, world: World) -> PretrainSettings:
-    """Return the settings with a file in place of `-` in `data.train`.
+def keep_standard_input(entries: Sequence[str], folder: Path, world: World) -> tuple[str, ...]:
+    """Return the entries of `data.train` with a file in place of `-`.
 
     Args:
-        settings: of a run.
-        world: its processes, of which the main one reads the input.
+        entries: of the training text.
+        folder: of prepared text, in which the file is kept.
+        world: processes of the run, of which the main one reads the input.
 
     Raises:
         ValueError: `-` stands there twice, or the input is empty.
         OSError: the file cannot be written.
     """
-    data = settings.data
-    if _STANDARD_INPUT not in data.train:
-        return settings
-    if data.train.count(_STANDARD_INPUT) > 1:
+    if _STANDARD_INPUT not in entries:
+        return tuple(entries)
+    if entries.count(_STANDARD_INPUT) > 1:
         raise ValueError("data.train names standard input (-) twice: it can be read once")
-    folder = data.cache_dir or settings.train.output_dir.parent / SHARDS_NAME
     kept = world.gather(_kept(sys.stdin.buffer, folder) if world.is_main else None)[0]
-    train = tuple(str(kept) if entry == _STANDARD_INPUT else entry for entry in data.train)
-    return replace(settings, data=replace(data, train=train))
+    return tuple(str(kept) if entry == _STANDARD_INPUT else entry for entry in entries)
 
 
 def _kept(stream: BinaryIO, folder: Path) -> Path:

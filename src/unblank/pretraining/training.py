@@ -6,27 +6,22 @@ from contextlib import closing
 from transformers import PreTrainedModel
 
 from unblank.data.language_sources import find_entry_files, parse_entry
-from unblank.data.loader import DataState, RowStream, StepBatches, validation_batches
-from unblank.engine.held_out import HeldOutLosses, held_out_losses
+from unblank.data.loader import DataState, RowStream, StepBatches
+from unblank.data.shards import CorpusCache
 from unblank.engine.memory_plan import ProcessLayout, count_sizes, plan_memory
 from unblank.engine.parallel import require_equal_shares
 from unblank.engine.training import Evaluation, RunContext
 from unblank.engine.units import TrainUnit
-from unblank.examples import IGNORE_INDEX, AnyExample, Seq2SeqExample, TrainBatch
+from unblank.examples import AnyExample, Seq2SeqExample
 from unblank.families.building import require_possible_model
 from unblank.families.family import Family
 from unblank.families.settings import FamilySections, ModelSettings, TokenizerSettings
 from unblank.families.table import family_of_run
 from unblank.models.neighbours import look_at_neighbours
+from unblank.objectives.seq2seq_settings import Seq2SeqSettings
 from unblank.plurals import counted
 from unblank.pretraining.fills import fill_function
-from unblank.pretraining.language_scores import (
-    HeldOutPart,
-    equal_numbers,
-    language_bits,
-    num_scored_bytes,
-    token_lengths,
-)
+from unblank.pretraining.held_out import HeldOutText
 from unblank.pretraining.language_shares import LanguageShare, shares_table
 from unblank.pretraining.materials import Materials, gather_materials
 from unblank.pretraining.settings import PretrainDataSettings, PretrainTrainSettings
@@ -40,6 +35,7 @@ __all__ = ["Pretraining", "open_pretraining"]
 def open_pretraining(
     context: RunContext,
     *,
+    cache: CorpusCache,
     model: ModelSettings,
     tokenizer: TokenizerSettings,
     data: PretrainDataSettings,
@@ -52,6 +48,7 @@ def open_pretraining(
 
     Args:
         context: of the run.
+        cache: the folder of prepared text.
         model: the `model` section.
         tokenizer: the `tokenizer` section.
         data: the `data` section.
@@ -70,7 +67,8 @@ def open_pretraining(
     family = family_of_run(model, context.checkpoint)
     refuse_unused(given, family.unused_settings)
     family.check_sections(sections)
-    _require_tags_of_use(data, sections)
+    if data.languages:
+        _require_use_of_tags(sections.seq2seq)
     if context.checkpoint is None:
         require_possible_model(family, model)
     for entry in (*data.train, *data.validation):
@@ -84,6 +82,7 @@ def open_pretraining(
     materials = gather_materials(
         context,
         family,
+        cache,
         model=model,
         tokenizer=tokenizer,
         data=data,
@@ -102,32 +101,6 @@ def open_pretraining(
         train=train,
         num_workers=data.num_workers,
     )
-
-
-def _held_out_scores(
-    losses: HeldOutLosses[HeldOutPart], names: Sequence[str], languages: Sequence[str]
-) -> dict[str, float]:
-    """Return the loss and, where there are several, its parts: by loss, objective and source.
-
-    Args:
-        losses: what was measured.
-        names: of the sources.
-        languages: of the sources; those that have one are left to `language_bits`.
-    """
-    scores = {"loss": losses.total()}
-    each = losses.each()
-    if len(each) > 1:
-        scores |= {f"loss_{name}": mean for name, mean in each.items()}
-    by_objective: dict[str, list[HeldOutPart]] = {}
-    by_source: dict[str, list[HeldOutPart]] = {}
-    for part in losses.sums:
-        by_objective.setdefault(part.objective, []).append(part)
-        if not languages[part.source]:
-            by_source.setdefault(names[part.source], []).append(part)
-    for kind in (by_objective, by_source):
-        if len(kind) > 1 or (kind is by_source and kind and any(languages)):
-            scores |= {f"loss_on_{name}": losses.total(parts) for name, parts in kind.items()}
-    return scores
 
 
 _NUM_MEASURED = 64
@@ -170,8 +143,16 @@ class Pretraining:
         self._family, self._materials = family, materials
         self._model, self._sections, self._train = model, sections, train
         self._num_workers = num_workers
-        self._batches: dict[HeldOutPart, list[TrainBatch]] | None = None
-        self._num_bytes: dict[HeldOutPart, float] = {}
+        self._held_out = HeldOutText(
+            materials,
+            sections,
+            num_samples=train.validation_samples,
+            batch_size=self._rows_per_pass,
+            # Shards compute in step: with them every process measures everything.
+            is_shared=train.parallel == "ddp",
+            world=context.world,
+            precision=context.precision,
+        )
         self._fill: Callable[[], list[dict[str, str]]] | None = None
         self.facts: Mapping[str, str] = {
             "tokenizer": materials.vocabulary,
@@ -179,7 +160,7 @@ class Pretraining:
             "step": _step_text(train, materials.length, context.world.size),
             "objective": _objective_text(family, sections, materials),
         }
-        if any(materials.languages):
+        if any(one.language for one in materials.training):
             context.display.show(
                 shares_table(_language_shares(materials, train), is_verbose=train.verbose)
             )
@@ -202,7 +183,8 @@ class Pretraining:
             checkpoint=self._checkpoint,
         )
         if train.first_embeddings == "cooccurrence" and self._checkpoint is None:
-            start_from_cooccurrence(model, materials.corpora, train.seed)
+            corpora = [one.corpus for one in materials.training]
+            start_from_cooccurrence(model, corpora, train.seed)
         if train.first_attention == "neighbours" and self._checkpoint is None:
             look_at_neighbours(model, train.seed)
         if train.compile:
@@ -254,15 +236,7 @@ class Pretraining:
 
     def evaluate(self, model: PreTrainedModel, /) -> Evaluation:
         """Return the loss of the held-out samples; see `Training`."""
-        if self._batches is None:
-            self._batches = self._held_out_batches()
-            self._measure_bytes()
-        losses = held_out_losses(model, self.unit, self._batches, self._world, self._precision)
-        names, languages = self._materials.held_out_names, self._materials.held_out_languages
-        scores = _held_out_scores(losses, names, languages)
-        if self._num_bytes:
-            scores |= language_bits(losses, self._num_bytes, languages, next(iter(losses.weights)))
-        return Evaluation(scores=scores)
+        return Evaluation(scores=self._held_out.measure(model, self.unit))
 
     def fill(self, model: PreTrainedModel, /) -> list[dict[str, str]]:
         """Return a few held-out blanks with what the model puts into them; see `Training`."""
@@ -276,65 +250,9 @@ class Pretraining:
     def _rows_per_pass(self) -> int:
         return self._family.rows.rows_per_pass(self._train.rows_per_pass)
 
-    def _held_out_batches(self) -> dict[HeldOutPart, list[TrainBatch]]:
-        # Shards compute in step: with them every process measures everything.
-        is_shared = self._train.parallel == "ddp"
-        numbers = self._held_out_numbers()
-        sampler = self._materials.held_out_sampler(self._sections, self._equal_weights)
-        # A batch has samples of one source and one objective, so that each is measured alone.
-        parts: dict[HeldOutPart, list[int]] = {}
-        for number in numbers:
-            objective = sampler.draw_example(number).objective
-            part = HeldOutPart(sampler.locate(number).source, objective)
-            parts.setdefault(part, []).append(number)
-        return {
-            part: validation_batches(
-                sampler,
-                row_length=self._materials.row_length,
-                batch_size=self._rows_per_pass,
-                numbers=numbers,
-                rank=self._world.rank if is_shared else 0,
-                world_size=self._world.size if is_shared else 1,
-            )
-            for part, numbers in sorted(parts.items())
-        }
 
-    @property
-    def _equal_weights(self) -> tuple[float, ...] | None:
-        """The same share for every held-out source, if they are of known languages."""
-        languages = self._materials.held_out_languages
-        return (1.0,) * len(languages) if any(languages) else None
-
-    def _held_out_numbers(self) -> Sequence[int]:
-        sampler = self._materials.held_out_sampler(self._sections, self._equal_weights)
-        num_samples = self._train.validation_samples
-        if self._equal_weights is None:
-            return range(min(num_samples, sampler.num_chunks))
-        return equal_numbers(sampler, len(self._equal_weights), num_samples)
-
-    def _measure_bytes(self) -> None:
-        """Count the bytes of the labels of all processes, where languages are compared by them."""
-        assert self._batches is not None
-        if self._equal_weights is None or not self._scores_labels():
-            return
-        lengths = token_lengths(self.tokenizer)
-        own = [float(num_scored_bytes(some, lengths)) for some in self._batches.values()]
-        self._num_bytes = dict(zip(self._batches, self._world.sum(own), strict=True))
-
-    def _scores_labels(self) -> bool:
-        """Whether the first loss of the model is that of the labels, in every process."""
-        assert self._batches is not None
-        first = next(iter(self.unit.weights))
-        differing = sum(
-            self.unit.counts(batch)[first] != int((batch.labels != IGNORE_INDEX).sum())
-            for some in self._batches.values()
-            for batch in some
-        )
-        return self._world.sum([float(differing)]) == [0.0]
-
-
-def _require_tags_of_use(data: PretrainDataSettings, sections: FamilySections) -> None:
-    if data.languages and not (sections.seq2seq.denoising or sections.seq2seq.mass):
+def _require_use_of_tags(seq2seq: Seq2SeqSettings) -> None:
+    if not (seq2seq.denoising or seq2seq.mass):
         raise ValueError(
             "data.languages applies to denoising and MASS, as span corruption uses no language "
             "tags: leave it out, or set --seq2seq.denoising 1 --seq2seq.span-corruption 0 "
@@ -358,16 +276,14 @@ def _language_shares(materials: Materials, train: PretrainTrainSettings) -> list
     counts = sampler.source_counts(num_samples)
     return [
         LanguageShare(
-            code=code,
-            num_documents=len(corpus),
-            num_tokens=corpus.num_tokens,
+            code=source.language,
+            num_documents=len(source.corpus),
+            num_tokens=source.corpus.num_tokens,
             share=count / max(num_samples, 1),
             epochs=epochs if is_known else None,
         )
-        for code, corpus, (count, epochs) in zip(
-            materials.languages, materials.corpora, counts, strict=True
-        )
-        if code
+        for source, (count, epochs) in zip(materials.training, counts, strict=True)
+        if source.language
     ]
 
 

@@ -6,7 +6,6 @@ A task may be asked in English, in the language of the example (translated), or 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from unblank.languages import find_language
 from unblank.prompting.examples import TaskExample
@@ -14,11 +13,9 @@ from unblank.prompting.patterns import Pattern
 from unblank.prompting.task import ClozeTask, TaskPattern
 from unblank.prompting.verbalizers import Verbalizer
 from unblank.prompting.wording import ENGLISH, Wording
+from unblank.settings.choices import PromptMode, WordMode
 
 __all__ = ["AS_IT_STANDS", "Asking", "without_content"]
-
-PromptMode = Literal["english", "translated", "universal"]
-WordMode = Literal["english", "own", "all"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,11 @@
 Values are `LineText`s (`unblank.prompting.yaml_lines`), lists and mappings of them.
 """
 
-import difflib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from unblank.near_names import did_you_mean
 from unblank.prompting.yaml_lines import at_line
 
 __all__ = [
@@ -40,8 +40,7 @@ def require_known(key: str, known: Collection[str]) -> None:
         ValueError: it is not; the message offers a near one.
     """
     if key not in known:
-        near = difflib.get_close_matches(key, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
+        hint = did_you_mean(key, known) or "."
         raise ValueError(f"{at_line(key)}unknown key {key!r}{hint} Known: {', '.join(known)}")
 
 

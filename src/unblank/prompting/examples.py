@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from unblank.data.fields import is_visible, with_nested
+from unblank.data.fields import is_visible, no_field, with_nested
 from unblank.data.language_files import LANGUAGE_FIELD, LanguageFile, language_of_record
 from unblank.data.records import read_records
 from unblank.plurals import counted
@@ -179,7 +179,7 @@ def _example(task: ClozeTask, raw: RawExample, place: str, language: str) -> Tas
         fields[name] = derived.words[source]
     for name, asker in _needed_fields(task).items():
         if name not in fields and name not in raw.fields:
-            raise ValueError(f"{_no_field(fields, name)} ({asker} needs it)")
+            raise ValueError(f"{no_field(fields, name)} ({asker} needs it)")
         value = raw.fields.get(name, "")
         if _is_no_text(value):
             raise ValueError(f"field {name!r} must be a text, got {value!r} ({asker} needs it)")
@@ -298,12 +298,5 @@ def _is_no_text(value: object) -> bool:
 
 def _required(fields: Mapping[str, Any], name: str) -> Any:
     if name not in fields:
-        raise ValueError(_no_field(fields, name))
+        raise ValueError(no_field(fields, name))
     return fields[name]
-
-
-def _no_field(fields: Mapping[str, Any], name: str) -> str:
-    near = get_close_matches(name, fields, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    present = ", ".join(map(repr, fields)) or "none"
-    return f"there is no field {name!r}, only {present}{hint}"

@@ -9,10 +9,10 @@ import re
 import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 from unicodedata import category
 
+from unblank.data.fields import no_field
 from unblank.plurals import counted
 from unblank.prompting.yaml_lines import LineText, at_line
 from unblank.tokenization.encoding import encode_around_blanks
@@ -63,6 +63,9 @@ class FieldUse:
 
     name: str
     filters: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return "{" + "|".join([self.name, *self.filters]) + "}"
 
 
 Template = tuple[str | FieldUse, ...]
@@ -295,11 +298,7 @@ def _parse_field(inner: str, text: str) -> FieldUse:
 
 def _value(use: FieldUse, fields: Mapping[str, str]) -> str:
     if use.name not in fields:
-        near = get_close_matches(use.name, fields, n=1)
-        raise ValueError(
-            f"there is no field {use.name!r}, only {', '.join(map(repr, fields)) or 'none'}"
-            + (f"; did you mean {near[0]!r}?" if near else "")
-        )
+        raise ValueError(no_field(fields, use.name))
     value = fields[use.name]
     for name in use.filters:
         value = _FILTERS[name](value)

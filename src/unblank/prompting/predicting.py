@@ -10,8 +10,9 @@ from torch import Tensor
 from unblank.generation.priors import Prior
 from unblank.prompting.asking import AS_IT_STANDS, Asking
 from unblank.prompting.examples import TaskExample
-from unblank.prompting.scoring import Layout, score_examples
+from unblank.prompting.scoring import score_examples
 from unblank.prompting.task import ClozeTask
+from unblank.settings.choices import Layout
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

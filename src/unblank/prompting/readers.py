@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from unblank.data.fields import with_nested
+from unblank.data.fields import no_field, with_nested
 
 __all__ = ["READERS", "RawExample", "pronoun_span"]
 
@@ -232,9 +232,10 @@ def _pronoun_place(words: list[str], index: int, pronoun: str) -> int:
 
 
 def _get(record: Mapping[str, Any], name: str) -> Any:
-    if not isinstance(record, Mapping) or name not in record:
-        present = list(record) if isinstance(record, Mapping) else type(record).__name__
-        raise ValueError(f"there is no field {name!r}, only {present}")
+    if not isinstance(record, Mapping):
+        raise ValueError(f"there is no field {name!r}: {record!r:.60} has no fields")
+    if name not in record:
+        raise ValueError(no_field(record, name))
     return record[name]
 
 

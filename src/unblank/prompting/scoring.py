@@ -8,22 +8,23 @@ Shapes: `L` labels or candidates of an example.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from unblank.generation.priors import Normalization, Prior, without_prior
+from unblank.generation.priors import Prior, without_prior
 from unblank.generation.prompts import encode_candidate
 from unblank.generation.score import Cloze, score_batch
 from unblank.load_balancing import padded_size
-from unblank.progress_bars import progress_bar
+from unblank.progress_bars import counting_bar
 from unblank.prompting.asking import AS_IT_STANDS, Asking, without_content
 from unblank.prompting.examples import TaskExample
 from unblank.prompting.masked_scoring import score_masked
 from unblank.prompting.patterns import FilledPattern, fill_pattern, fit_pattern
 from unblank.prompting.task import ClozeTask, Scoring, TaskPattern
 from unblank.prompting.yaml_lines import at_line
+from unblank.settings.choices import Layout, Normalization
 from unblank.settings.ranges import check_count
 from unblank.shared_batches import compute_batches
 from unblank.tokenization.special import SpecialIds, special_ids
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ClozePrompt",
-    "Layout",
     "encode_example",
     "length_batches",
     "normalized",
@@ -44,9 +44,6 @@ __all__ = [
     "with_sentinel",
 ]
 
-Layout = Literal["blank", "sentinel", "masked"]
-"""How a model answers: in a blank of any length, in one that is marked by a sentinel and not by its
-position, or (as BERT does) in one `[MASK]` per token."""
 
 _CONTENT_FREE: dict[Prior, tuple[str, ...]] = {"pmi": ("",), "contextual": ("", "N/A")}
 """What fields hold where a prompt is asked without content. Zhao and others also take `[MASK]`,
@@ -225,11 +222,9 @@ def score_examples(
     limit = max_length or model.config.max_position_embeddings
     asked = [asking.ask(task, example, pattern) for example in examples]
     prompts = [encode_example(tokenizer, task, *one, max_length=limit) for one in asked]
-    with torch.inference_mode(), progress_bar(show=show_progress) as progress:
-        bar = progress.add_task(f"scoring {task.name}", total=len(prompts))
-        scores = _score_all(
-            model, tokenizer, prompts, batch_size, layout, lambda done: progress.advance(bar, done)
-        )
+    bar = counting_bar(f"scoring {task.name}", len(prompts), show=show_progress)
+    with torch.inference_mode(), bar as advance:
+        scores = _score_all(model, tokenizer, prompts, batch_size, layout, advance)
         if prior is None:
             return scores
         bare = [

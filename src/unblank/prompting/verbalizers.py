@@ -1,8 +1,8 @@
 """Verbalizers: what each label says in the blank, in one or several ways of any length."""
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 
+from unblank.near_names import did_you_mean
 from unblank.prompting.yaml_lines import at_line
 from unblank.tokenization.special import BLANK_TOKENS
 
@@ -98,7 +98,6 @@ def require_label(label: str, labels: tuple[str, ...]) -> int:
     same = [index for index, known in enumerate(labels) if is_same_label(known, label)]
     if len(same) == 1:
         return same[0]
-    near = get_close_matches(label, labels, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(label, labels)
     shown = ", ".join(labels[:8]) + ", ..." * (len(labels) > 8)
     raise ValueError(f"label {label!r} is not one of the task, which has {shown}{hint}")

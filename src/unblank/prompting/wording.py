@@ -180,7 +180,7 @@ def _patterns(texts: Sequence[str], usual: Sequence[str]) -> tuple[Pattern, ...]
 def _with_words(pattern: Pattern, words: Mapping[str, str]) -> Pattern:
     """Return a pattern with words in place of some of its fields."""
     before, after = (_joined(_filled(part, words)) for part in (pattern.before, pattern.after))
-    text = f"{_shown(before)}{pattern.blank}{_shown(after)}"
+    text = "".join(map(str, (*before, pattern.blank, *after)))
     return Pattern(LineText(text, getattr(pattern.text, "line", 0)), before, pattern.blank, after)
 
 
@@ -198,13 +198,6 @@ def _joined(parts: Iterator[str | FieldUse]) -> Template:
         elif part != "":
             joined.append(part)
     return tuple(joined)
-
-
-def _shown(template: Template) -> str:
-    return "".join(
-        part if isinstance(part, str) else "{" + "|".join([part.name, *part.filters]) + "}"
-        for part in template
-    )
 
 
 def _check_derived(

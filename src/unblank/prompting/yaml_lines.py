@@ -4,13 +4,13 @@
 and by suites of tasks.
 """
 
-import difflib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import yaml
 
+from unblank.near_names import did_you_mean
 from unblank.untrusted.yaml_text import BoundedLoader, read_yaml
 
 __all__ = ["LineText", "at_line", "build_from_yaml", "find_yaml", "names_in"]
@@ -74,8 +74,7 @@ def find_yaml(name_or_file: str | Path, folder: Path, kind: str) -> Path:
     if path.suffix not in (".yaml", ".yml"):
         path = folder / f"{name_or_file}.yaml"
         if not path.is_file():
-            near = difflib.get_close_matches(str(name_or_file), names_in(folder), n=3)
-            hint = f"; did you mean {', '.join(near)}?" if near else ""
+            hint = did_you_mean(name_or_file, names_in(folder), most=3)
             raise ValueError(
                 f"{at_line(name_or_file)}there is no {kind} {str(name_or_file)!r}{hint} "
                 f"Known: {', '.join(names_in(folder))}; or give a .yaml file"

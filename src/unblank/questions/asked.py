@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from unblank.plurals import counted
-from unblank.progress_bars import progress_bar
+from unblank.progress_bars import counting_bar
 from unblank.questions.asking import QuestionEncoder
 from unblank.questions.reading import Question
 from unblank.questions.windows import PassageWindow, cut_windows
@@ -82,11 +82,11 @@ def ask(
             there are no words; the message names file and line.
     """
     asked = []
-    with progress_bar(show=show_progress and len(questions) > _MANY) as progress:
-        bar = progress.add_task("encoding questions", total=len(questions))
+    is_shown = show_progress and len(questions) > _MANY
+    with counting_bar("encoding questions", len(questions), show=is_shown) as advance:
         for question in questions:
             asked.append(_asked(question, encoder, max_tokens))
-            progress.advance(bar)
+            advance(1)
     return asked
 
 

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from unblank.generation.rows import Prompt
 from unblank.languages import find_language
 from unblank.prompting.patterns import Pattern, fill_template, parse_pattern
 from unblank.prompting.yaml_lines import build_from_yaml
 from unblank.questions.reading import Question
+from unblank.settings.choices import PromptMode
 from unblank.tokenization.encoding import encode_around_blanks, encode_texts
 from unblank.tokenization.source_layout import encoder_source, glm_part_a
 from unblank.tokenization.special import SpecialIds
@@ -26,8 +27,6 @@ __all__ = [
     "QuestionEncoder",
 ]
 
-QuestionPrompts = Literal["english", "translated", "universal"]
-"""In which words a question is put."""
 
 _FILE = Path(__file__).parent / "prompts.yaml"
 _ENGLISH = "en"
@@ -53,7 +52,7 @@ def _build(_path: Path, entries: Any) -> _Texts:
     return _Texts(pattern, universal, hints, languages)
 
 
-def question_texts(question: Question, context: str, prompts: QuestionPrompts) -> tuple[str, str]:
+def question_texts(question: Question, context: str, prompts: PromptMode) -> tuple[str, str]:
     """Return the text before the blank, and the text after it.
 
     Args:
@@ -109,7 +108,7 @@ class QuestionEncoder:
 
     tokenizer: "PreTrainedTokenizerFast"
     special: SpecialIds
-    prompts: QuestionPrompts
+    prompts: PromptMode
     blank: str
 
     def encode(self, question: Question, context: str) -> tuple[int, ...]:

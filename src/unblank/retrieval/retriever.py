@@ -4,7 +4,6 @@ A text for which the index has nothing is answered without passages; what is lef
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +13,10 @@ from unblank.generation.results import FillResult, Scores
 from unblank.plurals import counted
 from unblank.retrieval.index import PassageIndex
 
-__all__ = ["Found", "Retriever"]
+__all__ = ["PassageValues", "Retriever"]
 
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The passages of a text.
-
-    Attributes:
-        passages: best first, perhaps none.
-    """
-
-    passages: tuple[Passage, ...]
-
-    def to_list(self) -> list[dict[str, Any]]:
-        """Return each passage with its place and its share as values that JSON can hold."""
-        shares = log_weights(self.passages).exp().tolist()
-        return [
-            {"place": one.place, "share": share, "text": one.text}
-            for one, share in zip(self.passages, shares, strict=True)
-        ]
+PassageValues = list[dict[str, Any]]
+"""Place, share and text of each passage, best first, as values that JSON can hold."""
 
 
 class Retriever:
@@ -60,28 +43,28 @@ class Retriever:
         self._num_texts = self._num_without = self._num_passages = self._num_long = 0
         self.identity = [self._index.sha256, top]
 
-    def find(self, text: str) -> Found:
-        """Return the passages of a text that the model has positions for."""
+    def find(self, text: str) -> list[Passage]:
+        """Return the passages of a text that the model has positions for, best first."""
         found = self._index.search(text, self._top)
         kept = self._unblank.fitting_passages(text, found)
         self._num_texts += 1
         self._num_without += not kept
         self._num_passages += len(kept)
         self._num_long += len(found) - len(kept)
-        return Found(tuple(kept))
+        return kept
 
-    def fill(self, text: str, **options: Any) -> tuple[FillResult, Found]:
+    def fill(self, text: str, **options: Any) -> tuple[FillResult, PassageValues]:
         """Return a text with its blank filled, and the passages; arguments as `Unblank.fill`."""
         found = self.find(text)
-        return self._unblank.fill(text, passages=found.passages or None, **options), found
+        return self._unblank.fill(text, passages=found or None, **options), _values(found)
 
-    def score(self, text: str, candidates: Sequence[str], **options: Any) -> tuple[Scores, Found]:
+    def score(
+        self, text: str, candidates: Sequence[str], **options: Any
+    ) -> tuple[Scores, PassageValues]:
         """Return the scores of candidates, and the passages; arguments as `Unblank.score`."""
         found = self.find(text)
-        scores = self._unblank.score(
-            text, list(candidates), passages=found.passages or None, **options
-        )
-        return scores, found
+        scores = self._unblank.score(text, list(candidates), passages=found or None, **options)
+        return scores, _values(found)
 
     def __str__(self) -> str:
         said = (
@@ -91,3 +74,11 @@ class Retriever:
         if self._num_long:
             said += f"; {self._num_long} left out: too long for the model with their text"
         return said
+
+
+def _values(passages: Sequence[Passage]) -> PassageValues:
+    shares = log_weights(passages).exp().tolist()
+    return [
+        {"place": one.place, "share": share, "text": one.text}
+        for one, share in zip(passages, shares, strict=True)
+    ]

@@ -143,7 +143,7 @@ def _from_text(text: str) -> Rule:
     match = _SHORT_FORM.fullmatch(text)
     if match is None:
         raise ValueError(
-            f"the rule {_shown(text)} is not [BLANK:] NAME=VALUE, such as 'words=2..3' or "
+            f"the rule {_cut(repr(text))} is not [BLANK:] NAME=VALUE, such as 'words=2..3' or "
             r"'1: regex=\d{4}'"
         )
     blank, name, value = match.groups()
@@ -220,10 +220,6 @@ def _short(name: str, value: Any) -> tuple[str, ...]:
         low, high = ("" if one is None else str(one) for one in value)
         return (f"{low}..{high}",)
     return (str(value),)
-
-
-def _shown(value: object) -> str:
-    return _cut(repr(value))
 
 
 def _cut(text: str, length: int = 80) -> str:

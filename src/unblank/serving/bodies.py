@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from unblank.generation.options import DecodingOptions, GenerationOptions
 from unblank.prompting.task_files import task_names
 from unblank.rules.rule import Rule, read_rules
+from unblank.settings.choices import BlankToken, Context, Layout, Normalization
 
 __all__ = [
     "MOST_TEXTS",
@@ -123,7 +124,7 @@ class FillBody(_SearchBody):
     num_alternatives: Annotated[int, Field(ge=0, le=100)] = Field(
         5, description="Most likely tokens to report for each token."
     )
-    context: Literal["bi", "uni"] = Field("bi", description="What a token of the text sees.")
+    context: Context = Field("bi", description="What a token of the text sees.")
     decoder: Literal["evaluation", "interactive"] = Field(
         "evaluation", description="Which decoder of the published GLM is followed."
     )
@@ -153,7 +154,7 @@ class GenerateBody(_SearchBody):
     )
     source_tag: str | None = Field(None, description="Language tag before the source.")
     target_tag: str | None = Field(None, description="Language tag that the answer starts with.")
-    blank: Literal["[MASK]", "[sMASK]", "[gMASK]"] | None = Field(
+    blank: BlankToken | None = Field(
         None, description="GLM: the blank after the source that the answer fills."
     )
     too_long: Literal["refuse", "cut"] = Field(
@@ -176,7 +177,7 @@ class ScoreBody(ModelBody):
         description="Answers of any lengths.", examples=[["great", "a waste of time"]]
     )
     blank: CountOrNone = Field(0, description="GLM: which blank, counted from 0.")
-    normalization: Literal["sum", "mean", "pmi", "contextual"] = Field(
+    normalization: Normalization = Field(
         "sum",
         description="Over a candidate's tokens; pmi and contextual: the sum without what a text "
         "without content says of it.",
@@ -185,7 +186,7 @@ class ScoreBody(ModelBody):
         [], description="With pmi and contextual: texts without content. Default: the blank alone."
     )
     include_end: bool = Field(True, description="Count that the candidate ends where it does.")
-    context: Literal["bi", "uni"] = Field("bi", description="GLM: what a token of the text sees.")
+    context: Context = Field("bi", description="GLM: what a token of the text sees.")
     source_tag: str | None = Field(None, description="Encoder-decoder: language tag.")
     passages: Passages | None = Field(
         None,
@@ -214,10 +215,10 @@ class ClassifyBody(ModelBody):
         description="Numbers of the task's patterns, whose probabilities are averaged. Default: "
         "those that the model was tuned with, or the task's own choice.",
     )
-    layout: Literal["blank", "sentinel", "masked"] | None = Field(
+    layout: Layout | None = Field(
         None, description="How the model answers. Default: as it was tuned, else in a blank."
     )
-    normalization: Literal["sum", "mean", "pmi", "contextual"] | None = Field(
+    normalization: Normalization | None = Field(
         None,
         description="How candidates are compared. Default: as the model was tuned, else as the "
         "task says.",

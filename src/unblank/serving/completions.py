@@ -23,8 +23,8 @@ from unblank.serving.bodies import MOST_TEXTS, ModelBody, Rules, Text, read_rule
 from unblank.serving.continuation import Continuation, FinishReason, Sampling
 from unblank.serving.growing_text import GrowingText
 from unblank.serving.response_examples import COMPLETED, answers, refusals
-from unblank.serving.served_model import DecodingRequest, ServedModel
-from unblank.serving.service import JsonResponse, Service, to_json
+from unblank.serving.served_model import ServedModel
+from unblank.serving.service import JsonResponse, Service, data_event
 
 __all__ = ["completion_routes"]
 
@@ -149,7 +149,7 @@ class _Completion:
 
     async def whole(self) -> dict[str, Any]:
         """Return the response when all is written."""
-        found = await self._model.decode(self._requests())
+        found = await self._model.decode([place.request for place in self._places])
         choices: list[dict[str, Any]] = []
         num_tokens = 0
         for number, (place, fillings) in enumerate(zip(self._places, found, strict=True)):
@@ -163,7 +163,7 @@ class _Completion:
 
     def chunks(self) -> AsyncGenerator[str]:
         """Return an iterator over the response as server-sent events; submits at once."""
-        events = self._model.decode_stream(self._requests())
+        events = self._model.decode_stream([place.request for place in self._places])
 
         async def sent() -> AsyncGenerator[str]:
             streams: dict[int, _Stream] = {}
@@ -178,9 +178,11 @@ class _Completion:
                         if logprobs:
                             streams[index].num_reported = start + len(logprobs["tokens"])
                         choice = _choice(index, text, logprobs, reason)
-                        yield _event(self._about | {"choices": [choice]})
+                        yield data_event(self._about | {"choices": [choice]})
                 if self._body.stream_options and self._body.stream_options.include_usage:
-                    yield _event(self._about | {"choices": [], "usage": self._usage(num_tokens)})
+                    yield data_event(
+                        self._about | {"choices": [], "usage": self._usage(num_tokens)}
+                    )
                 yield "data: [DONE]\n\n"
             finally:
                 await events.aclose()
@@ -210,12 +212,6 @@ class _Completion:
                 if new:
                     news.append((index, stream.opening() + new, None, None))
         return news
-
-    def _requests(self) -> list[DecodingRequest]:
-        return [
-            (place.setup, place.prompt, place.has_stop if self._stops else None)
-            for place in self._places
-        ]
 
     def _echo(self, number: int) -> str:
         return self._prompts[number] if self._body.echo else ""
@@ -268,7 +264,3 @@ def _choice(
     index: int, text: str, logprobs: dict[str, Any] | None, reason: FinishReason | None
 ) -> dict[str, Any]:
     return {"index": index, "text": text, "logprobs": logprobs, "finish_reason": reason}
-
-
-def _event(content: dict[str, Any]) -> str:
-    return f"data: {to_json(content)}\n\n"

@@ -16,7 +16,7 @@ from unblank.generation.rows import Prompt
 from unblank.generation.setup import DecoderSetup
 from unblank.rules.rule import Rule
 from unblank.serving.growing_text import first_stop
-from unblank.serving.served_model import ServedModel
+from unblank.serving.served_model import DecodingRequest, ServedModel
 from unblank.tokenization.special import BLANK_TOKENS, GMASK_TOKEN, special_ids
 from unblank.unicode import require_unicode
 
@@ -144,10 +144,13 @@ class Continuation:
         is_apart = not self._before or self._before[-1].isspace()
         return text.lstrip(" ") if is_apart else text
 
-    def has_stop(self, piece: Piece) -> bool:
-        """Whether a stop string is in the answer so far."""
-        stops = self._sampling.stops
-        return bool(stops) and first_stop(self.text_of(piece.token_ids), stops) is not None
+    @property
+    def request(self) -> DecodingRequest:
+        """What is decoded, how, and whether it ends early: at a stop string."""
+        return self.setup, self.prompt, self._has_stop if self._sampling.stops else None
+
+    def _has_stop(self, piece: Piece) -> bool:
+        return first_stop(self.text_of(piece.token_ids), self._sampling.stops) is not None
 
     def result(self, filling: Filling) -> Continued:
         """Return what was decoded as an answer."""

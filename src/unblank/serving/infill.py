@@ -16,8 +16,8 @@ from unblank.serving.bodies import Text
 from unblank.serving.continuation import Continuation, Continued, Sampling
 from unblank.serving.growing_text import GrowingText
 from unblank.serving.response_examples import INFILLED, answers, refusals
-from unblank.serving.served_model import DecodingRequest, ServedModel
-from unblank.serving.service import JsonResponse, Service, to_json
+from unblank.serving.served_model import ServedModel
+from unblank.serving.service import JsonResponse, Service, data_event
 from unblank.tokenization.special import BLANK_TOKENS
 
 __all__ = ["infill_routes"]
@@ -88,13 +88,13 @@ class _Infilling:
 
     async def whole(self) -> dict[str, Any]:
         """Return the response when all is written."""
-        ((filling,),) = await self._model.decode([self._request()])
+        ((filling,),) = await self._model.decode([self._place.request])
         one = self._place.result(filling)
         return self._end(one, one.text)
 
     def chunks(self) -> AsyncGenerator[str]:
         """Return an iterator over the response as server-sent events; submits at once."""
-        events = self._model.decode_stream([self._request()])
+        events = self._model.decode_stream([self._place.request])
 
         async def sent() -> AsyncGenerator[str]:
             growing = GrowingText(self._stops)
@@ -103,19 +103,14 @@ class _Infilling:
                     if isinstance(event, RowEvent):
                         tokens = list(event.job.fillings[0].pieces[0].token_ids)
                         if new := growing.more(self._place.text_of(tokens)):
-                            yield f"data: {to_json({'content': new, 'stop': False})}\n\n"
+                            yield data_event({"content": new, "stop": False})
                     else:
                         one = self._place.result(event[0])
-                        end = self._end(one, growing.more(one.text, is_whole=True))
-                        yield f"data: {to_json(end)}\n\n"
+                        yield data_event(self._end(one, growing.more(one.text, is_whole=True)))
             finally:
                 await events.aclose()
 
         return sent()
-
-    def _request(self) -> DecodingRequest:
-        place = self._place
-        return place.setup, place.prompt, place.has_stop if self._stops else None
 
     def _end(self, one: Continued, text: str) -> dict[str, Any]:
         kind = "word" if one.stop else "limit" if one.finish_reason == "length" else "eos"

@@ -51,7 +51,8 @@ def _operation(
     for status, response in operation["responses"].items():
         content = response.get("content", {}).get("application/json", {})
         if status == "200" and "example" in content:
-            yield f"<p>Response</p><pre>{_pretty(content['example'])}</pre>"
+            example = json.dumps(content["example"], indent=2, ensure_ascii=False)
+            yield f"<p>Response</p><pre>{html.escape(example)}</pre>"
     refused = [
         f"{status}: {html.escape(response['description'])}"
         for status, response in operation["responses"].items()
@@ -78,7 +79,3 @@ def _request(path: str, schema: Mapping[str, Any]) -> Iterator[str]:
         text = json.dumps(body, ensure_ascii=False)
         command = f"curl localhost:8000{path} -H 'Content-Type: application/json' -d '{text}'"
         yield f"<p>Request</p><pre>{html.escape(command)}</pre>"
-
-
-def _pretty(value: object) -> str:
-    return html.escape(json.dumps(value, indent=2, ensure_ascii=False))

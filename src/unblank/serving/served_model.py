@@ -25,18 +25,17 @@ from unblank.generation.options import DecodingOptions, FillingOrder, Generation
 from unblank.generation.orders import SurestFirst
 from unblank.generation.passages import join_passages, passages_of_each, read_with_passages
 from unblank.generation.pieces import Filling, Piece
-from unblank.generation.priors import Normalization
 from unblank.generation.prompts import BlankedText
 from unblank.generation.results import FillResult, Generated, Scores, TokenEvent
 from unblank.generation.rows import Prompt
 from unblank.generation.seq2seq import SourceAnswerer
 from unblank.generation.setup import DecoderSetup
 from unblank.generation.sources import EncodedSource
-from unblank.prompting.scoring import Layout
 from unblank.prompting.task import ClozeTask
 from unblank.rules.rule import Rule
 from unblank.serving.engine import CallTask, DecodingTask, Engine, Task
 from unblank.serving.rule_work import RuleWork
+from unblank.settings.choices import Layout, Normalization
 from unblank.tokenization.special import special_ids
 from unblank.unicode import require_unicode
 
@@ -75,8 +74,9 @@ class ServedModel:
         tokenizer = self._in_engine.tokenizer
         labels = labels or LabelModel(name, unblank.model, tokenizer)
         self.labels = replace(labels, name=name, tokenizer=tokenizer)
-        self._filler = lru_cache(_KEPT_OPTIONS)(self._new_filler)
-        self._answerer = lru_cache(_KEPT_OPTIONS)(self._new_answerer)
+        self._filler = lru_cache(_KEPT_OPTIONS)(unblank.filler)
+        new_answerer = partial(SourceAnswerer, unblank.model, unblank.tokenizer)
+        self._answerer = lru_cache(_KEPT_OPTIONS)(new_answerer)
         self.rule_work = RuleWork()
 
     @cached_property
@@ -326,12 +326,6 @@ class ServedModel:
         finally:
             for task in tasks:
                 self.engine.cancel(task)
-
-    def _new_filler(self, options: DecodingOptions) -> Filler:
-        return self.unblank.filler(options)
-
-    def _new_answerer(self, options: GenerationOptions) -> SourceAnswerer:
-        return SourceAnswerer(self.unblank.model, self.unblank.tokenizer, options)
 
 
 class _Wait(Generic[_Result]):

@@ -117,7 +117,7 @@ async def _serve(
     server: uvicorn.Server, service: Service, bound: socket.socket, request: Request, grace: float
 ) -> None:
     serving = asyncio.create_task(server.serve(sockets=[bound]))
-    while not (_is_asked(request) or serving.done()):
+    while request.number is None and not serving.done():
         await asyncio.sleep(_LOOK_SECONDS)
     service.drain()
     end = asyncio.get_running_loop().time() + grace
@@ -127,10 +127,6 @@ async def _serve(
         await asyncio.to_thread(model.engine.stop)
     server.should_exit = True
     await serving
-
-
-def _is_asked(request: Request) -> bool:
-    return request.number is not None
 
 
 class _Server(uvicorn.Server):

@@ -3,7 +3,6 @@
 import asyncio
 import hmac
 import json
-import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -12,6 +11,7 @@ from typing import Any, TypeVar
 from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 
+from unblank.data.written_records import json_value
 from unblank.prompting.task import ClozeTask
 from unblank.prompting.task_files import load_task, task_names
 from unblank.serving.engine import EngineClosedError, EngineFailedError
@@ -23,6 +23,7 @@ __all__ = [
     "Service",
     "TimeLimitError",
     "UnknownModelError",
+    "data_event",
     "error_body",
     "to_json",
 ]
@@ -196,9 +197,9 @@ class Service:
                     yield text
         except TimeoutError:
             message = str(TimeLimitError(self.time_limit))
-            yield f"data: {to_json(error_body(message, 'timeout'))}\n\n"
+            yield data_event(error_body(message, "timeout"))
         except (EngineClosedError, EngineFailedError) as error:
-            yield f"data: {to_json(error_body(str(error), 'server_error'))}\n\n"
+            yield data_event(error_body(str(error), "server_error"))
         finally:
             await events.aclose()
 
@@ -208,22 +209,17 @@ def error_body(message: str, kind: str, param: str | None = None) -> dict[str, A
     return {"error": {"message": message, "type": kind, "param": param, "code": None}}
 
 
+def data_event(content: Any) -> str:
+    """Return a server-sent event without a name."""
+    return f"data: {to_json(content)}\n\n"
+
+
 def to_json(content: Any) -> str:
     """Return JSON in one line; numbers that are not finite are null."""
     try:
         return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except ValueError:
-        return json.dumps(_finite(content), ensure_ascii=False, separators=(",", ":"))
-
-
-def _finite(content: Any) -> Any:
-    if isinstance(content, float):
-        return content if math.isfinite(content) else None
-    if isinstance(content, dict):
-        return {name: _finite(value) for name, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_finite(value) for value in content]
-    return content
+        return json.dumps(json_value(content), ensure_ascii=False, separators=(",", ":"))
 
 
 async def _disconnection(request: Request) -> None:

@@ -1,8 +1,8 @@
 """What a model sees of a text and of its fills, token by token, for people to look at."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from unblank.api import Unblank
 from unblank.generation.options import GenerationOptions
@@ -57,14 +57,11 @@ def view_fills(
         raise ValueError(
             f"{counted(len(fills), 'fill')} for the {counted(len(read.order), 'blank')} of the text"
         )
-    names = _Names(model)
-    seen = [
-        SeenToken("A", name, position, 0)
-        for position, name in enumerate(names(read.prompt.token_ids))
-    ]
+    names = _names(model.tokenizer, read.prompt.token_ids)
+    seen = [SeenToken("A", name, position, 0) for position, name in enumerate(names)]
     for blank, place in zip(read.order, read.prompt.blanks, strict=True):
         if blank < len(fills):
-            tokens = names((special.sop, *fills[blank]))
+            tokens = _names(model.tokenizer, (special.sop, *fills[blank]))
             seen += [
                 SeenToken("B", name, place, inside) for inside, name in enumerate(tokens, start=1)
             ]
@@ -85,26 +82,22 @@ def view_source(model: Unblank, source: str, answer: str = "") -> list[SeenToken
     config = model.model.config
     (read,) = read_sources(config, model.tokenizer, [source], GenerationOptions())
     answered = encode_texts(model.tokenizer, [answer])[0] if answer else []
-    names = _Names(model)
+    written = (config.decoder_start_token_id, *answered) if answered else ()
+    sides: list[tuple[Literal["A", "B"], Sequence[int]]] = [
+        ("A", read.prompt.token_ids),
+        ("B", written),
+    ]
     return [
-        *_side("A", names(read.prompt.token_ids)),
-        *_side("B", names((config.decoder_start_token_id, *answered)) if answered else []),
+        SeenToken(part, name, position, None)
+        for part, token_ids in sides
+        for position, name in enumerate(_names(model.tokenizer, token_ids))
     ]
 
 
-def _side(part: Literal["A", "B"], names: Sequence[str]) -> Iterator[SeenToken]:
-    return (SeenToken(part, name, position, None) for position, name in enumerate(names))
-
-
-class _Names:
-    """Ids as strings of the vocabulary."""
-
-    def __init__(self, model: Unblank) -> None:
-        self._tokenizer = model.tokenizer
-
-    def __call__(self, token_ids: Sequence[int]) -> list[str]:
-        size = len(self._tokenizer)
-        if strange := [one for one in token_ids if not 0 <= one < size]:
-            raise ValueError(f"token {strange[0]} is not in the vocabulary of {size} tokens")
-        names: list[str] = self._tokenizer.convert_ids_to_tokens(list(token_ids))
-        return names
+def _names(tokenizer: Any, token_ids: Sequence[int]) -> list[str]:
+    """Return ids as strings of the vocabulary; ValueError for one that it lacks."""
+    size = len(tokenizer)
+    if strange := [one for one in token_ids if not 0 <= one < size]:
+        raise ValueError(f"token {strange[0]} is not in the vocabulary of {size} tokens")
+    names: list[str] = tokenizer.convert_ids_to_tokens(list(token_ids))
+    return names

@@ -148,13 +148,14 @@ def _checked_fields(kind: Any) -> tuple[tuple[str, Any, tuple[Bounds, ...], bool
 
 
 def _checked(value: Any, hint: Any, bounds: tuple[Bounds, ...], name: str) -> Any:
-    if get_origin(hint) in (Union, UnionType):
+    origin = get_origin(hint)
+    if origin in (Union, UnionType):
         kinds = [kind for kind in get_args(hint) if kind is not NoneType]
         is_plain = value is None or len(kinds) != 1
         return value if is_plain else _checked(value, kinds[0], bounds, name)
-    if get_origin(hint) is tuple:
+    if origin is tuple:
         return _checked_tuple(value, get_args(hint), bounds, name)
-    if get_origin(hint) is Literal:
+    if origin is Literal:
         return _checked_choice(value, get_args(hint), name)
     if hint is bool and not isinstance(value, bool):
         raise TypeError(f"{name} is {value!r}: it must be True or False")

@@ -8,10 +8,12 @@ import os
 import types
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from unblank.near_names import did_you_mean
 from unblank.path_arguments import disk_path, given_path, require_path_text
 from unblank.settings.marks import DataMark, PathMark
 from unblank.settings.shipped_recipes import recipe_path
@@ -79,7 +81,7 @@ def from_mapping(kind: type[_Settings], mapping: object, name: str = "") -> _Set
         raise TypeError(
             f"{name or 'a recipe'} must be a mapping of keys to values, got {mapping!r}"
         )
-    hints = get_type_hints(kind, include_extras=True)
+    hints = _hints_of(kind)
     allowed = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     for key in mapping:
         if key not in allowed:
@@ -97,6 +99,12 @@ def from_mapping(kind: type[_Settings], mapping: object, name: str = "") -> _Set
         return kind(**values)
     except ValueError as error:
         raise ValueError(f"{name}: {error}" if name else str(error)) from error
+
+
+@cache
+def _hints_of(kind: type) -> dict[str, Any]:
+    """Return the types of the fields of a dataclass, which a sweep asks for again and again."""
+    return get_type_hints(kind, include_extras=True)
 
 
 def merged_sections(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,10 +172,8 @@ def _at_home(text: str) -> str:
 def _one_of(value: Any, allowed: tuple[Any, ...], name: str) -> Any:
     if value in allowed:
         return value
-    near = difflib.get_close_matches(str(value), [str(item) for item in allowed], n=1)
-    advice = f"; did you mean {near[0]!r}?" if near else ""
-    choices = ", ".join(str(item) for item in allowed)
-    raise ValueError(f"{name} is {value!r}: choose one of {choices}{advice}")
+    choices = ", ".join(map(str, allowed))
+    raise ValueError(f"{name} is {value!r}: choose one of {choices}{did_you_mean(value, allowed)}")
 
 
 def _convert_tuple(value: Any, arguments: tuple[Any, ...], name: str) -> tuple[Any, ...]:

@@ -4,7 +4,6 @@ Needs matplotlib (the extra `plot`). What is visible is computed by `packing.vis
 """
 
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ import numpy as np
 from unblank.data.packing import visible_keys
 from unblank.examples import Example, IntArray
 from unblank.extras import optional_package
-from unblank.integrity import write_atomically
+from unblank.figures import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,9 +75,7 @@ def draw_mask(example: Example, tokens: Sequence[str], path: Path) -> None:
             f"cannot draw to {path}: its name must end in one of .{', .'.join(sorted(formats))}"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture = BytesIO()
-    figure.savefig(picture, dpi=160, format=path.suffix.lstrip("."))
-    write_atomically(path, picture.getvalue())
+    save_figure(figure, path, dpi=160)
 
 
 def mask_figure(example: Example, tokens: Sequence[str]) -> "Figure":

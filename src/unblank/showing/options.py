@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from unblank.objectives.seq2seq_settings import Seq2SeqSettings
 from unblank.objectives.settings import ObjectiveSettings
+from unblank.settings.choices import Layout, PromptMode, WordMode
 from unblank.settings.marks import PathText, Positional
 from unblank.settings.ranges import NotNegative, Positive, Seed, check_values
 
@@ -34,11 +34,7 @@ class ShowSampleOptions:
 
     def __post_init__(self) -> None:
         check_values(self)
-        if self.tokenizer is not None and self.model is not None:
-            raise ValueError(
-                "tokenizer and model exclude each other, as a model has its tokenizer: give one "
-                "of them"
-            )
+        _require_one(self.tokenizer, self.model)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,10 +80,10 @@ class ShowTaskOptions:
     """Which pattern to show token by token, counted from 0. Default: the task's own choice."""
     language: str | None = None
     """Show the prompt in this language, with its parts in the order in which they are read."""
-    prompts: Literal["english", "translated", "universal"] | None = None
+    prompts: PromptMode | None = None
     """In which words the example is asked. Default: the task's patterns as they stand, with
     --language translated."""
-    words: Literal["english", "own", "all"] | None = None
+    words: WordMode | None = None
     """Which words name a label: English ones, those of the language, or those of all languages.
     Default: those of the language with translated prompts, else English ones."""
     model: Path | None = None
@@ -96,14 +92,17 @@ class ShowTaskOptions:
     """Folder of a tokenizer, instead of a model. Without either, only texts are shown."""
     max_length: Positive[int | None] = None
     """Most positions of an example. Default: the model's, or 512."""
-    layout: Literal["blank", "sentinel", "masked"] = "blank"
+    layout: Layout = "blank"
     """How the model answers: in a blank, in a blank marked by a sentinel (for models pretrained
     with objective.sentinels), or in one [MASK] per token (objective.masked)."""
 
     def __post_init__(self) -> None:
         check_values(self)
-        if self.tokenizer is not None and self.model is not None:
-            raise ValueError(
-                "tokenizer and model exclude each other, as a model has its tokenizer: give one "
-                "of them"
-            )
+        _require_one(self.tokenizer, self.model)
+
+
+def _require_one(tokenizer: Path | None, model: Path | None) -> None:
+    if tokenizer is not None and model is not None:
+        raise ValueError(
+            "tokenizer and model exclude each other, as a model has its tokenizer: give one of them"
+        )

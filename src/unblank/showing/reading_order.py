@@ -5,7 +5,6 @@ seems to stand on the wrong side. So each part has a line of its own here, and t
 the blank their numbers in Unicode.
 """
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from unblank.prompting.patterns import FieldUse, Pattern, Template
@@ -26,17 +25,12 @@ def print_in_order(pattern: Pattern, console: "Console") -> None:
         console: where to.
     """
     console.print("in reading order", style="bold")
-    parts = [*_shown(pattern.before), pattern.blank, *_shown(pattern.after)]
+    parts = [*pattern.before, pattern.blank, *pattern.after]
     for number, part in enumerate(parts, start=1):
         console.print(f"  {number}  {part}", markup=False)
     before, after = _near(pattern.before, at_end=True), _near(pattern.after, at_end=False)
     console.print(f"  before the blank: {_numbers(before[-_SHOWN:])}", style="dim")
     console.print(f"  after it: {_numbers(after[:_SHOWN])}\n", style="dim")
-
-
-def _shown(template: Template) -> Iterator[str]:
-    for part in template:
-        yield part if isinstance(part, str) else "{" + "|".join([part.name, *part.filters]) + "}"
 
 
 def _near(template: Template, *, at_end: bool) -> str:

@@ -24,7 +24,6 @@ from unblank.prompting.judging import right_label
 from unblank.prompting.patterns import fill_pattern, fill_template
 from unblank.prompting.scoring import (
     ClozePrompt,
-    Layout,
     encode_example,
     score_examples,
     start_of_answer,
@@ -32,6 +31,7 @@ from unblank.prompting.scoring import (
 )
 from unblank.prompting.task import ClozeTask
 from unblank.prompting.task_files import load_task, task_names
+from unblank.settings.choices import Layout
 from unblank.showing.columns import NOTHING, print_columns
 from unblank.showing.options import ShowTaskOptions
 from unblank.showing.reading_order import print_in_order

@@ -1,7 +1,7 @@
 """The special tokens of blank infilling: their strings, and their ids in a given tokenizer.
 
 Only names and numbers, standard library alone; training a tokenizer is in `train`, encoding text
-that holds blanks is in `blanks`.
+that holds blanks is in `encoding`.
 """
 
 from dataclasses import dataclass, replace

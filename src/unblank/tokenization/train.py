@@ -36,6 +36,7 @@ from unblank.tokenization.special import (
     sentinel_token,
     special_ids,
 )
+from unblank.tokenization.wrapping import with_special_roles
 from unblank.unicode import require_unicode
 
 __all__ = ["train_tokenizer"]
@@ -53,9 +54,6 @@ _FORMS: dict[TextNormalization, tuple[type[normalizers.Normalizer], ...]] = {
     "nfkc": (normalizers.NFKC,),
     "none": (),
 }
-
-_ATTRIBUTES = ("pad", "eos", "cls", "sep", "unk", "mask")
-"""Roles that transformers has a name for; the others become `extra_special_tokens`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +143,7 @@ def train_tokenizer(
             f"{core.get_vocab_size()}",
             stacklevel=2,
         )
-    tokenizer = _wrapped(core)
+    tokenizer = with_special_roles(core)
     _check_not_spelt(tokenizer, [token.content for token in specials])
     return tokenizer
 
@@ -317,22 +315,6 @@ def _with_model(core: Tokenizer, model: models.Model, specials: list[AddedToken]
     complete.decoder = core.decoder
     complete.add_special_tokens(specials)
     return complete
-
-
-def _wrapped(core: Tokenizer) -> PreTrainedTokenizerFast:
-    added = {token.content: token for token in core.get_added_tokens_decoder().values()}
-    named = {f"{role}_token": added[name] for role, name in SPECIAL_TOKENS.items()}
-    return PreTrainedTokenizerFast(
-        tokenizer_object=core,
-        clean_up_tokenization_spaces=False,
-        model_input_names=["input_ids", "attention_mask"],
-        extra_special_tokens={
-            name: token
-            for name, token in named.items()
-            if name[: -len("_token")] not in _ATTRIBUTES
-        },
-        **{f"{role}_token": named[f"{role}_token"] for role in _ATTRIBUTES},
-    )
 
 
 def _check_not_spelt(tokenizer: PreTrainedTokenizerFast, names: Sequence[str]) -> None:

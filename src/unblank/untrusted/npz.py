@@ -1,10 +1,11 @@
 """Archives of arrays (`.npz`), by what they say of their sizes before anything is unpacked."""
 
-import math
 import zipfile
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from unblank.untrusted.npy import described_array
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,19 +42,10 @@ def _require_bounded(path: Path, archive: zipfile.ZipFile) -> None:
             "in one file, or write .safetensors"
         )
     for entry in archive.infolist():
-        num_described = _described_bytes(archive, entry)
+        with archive.open(entry) as file:
+            num_described, _ = described_array(file)
         if num_described > entry.file_size:
             raise ValueError(
                 f"{path} is damaged: {entry.filename} describes an array of {num_described:,} "
                 f"bytes, but has {entry.file_size:,}"
             )
-
-
-def _described_bytes(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> int:
-    from numpy.lib import format as npy
-
-    with archive.open(entry) as file:
-        version = npy.read_magic(file)
-        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, _, dtype = read(file)
-    return math.prod(shape) * dtype.itemsize

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from unblank.evaluation import batch_cache
 from unblank.evaluation.batch_cache import BatchCache, decoded, encoded
-from unblank.evaluation.options import suite_options
 from unblank.evaluation.run import evaluate
+from unblank.evaluation.suite_options import suite_options
 from unblank.evaluation.token_scores import TokenScores
 from unblank.generation.pieces import Filling, Piece
 

@@ -9,8 +9,8 @@ from evaluation_toys import write
 from tiny_glms import tiny_glm, with_sentinels, write_folder
 from written_indexes import index_of
 
-from unblank.evaluation.options import suite_options
 from unblank.evaluation.run import evaluate
+from unblank.evaluation.suite_options import suite_options
 from unblank.metrics.words import split_words
 from unblank.retrieval.index import PassageIndex
 
@@ -228,5 +228,5 @@ def test_passages_help_are_counted_and_wrong_ones_are_those_of_others(tiny, tmp_
 
 
 def test_an_index_that_is_not_there_is_named(model_folder, tmp_path):
-    with pytest.raises(FileNotFoundError, match="index of passages"):
+    with pytest.raises(FileNotFoundError, match=str(tmp_path)):
         measured(model_folder, write_facts(tmp_path), retrieve=str(tmp_path))

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from unblank.adapters.prompts import save_prompt
 from unblank.adapters.record import AdapterRecord, fingerprint
 from unblank.evaluation.left_to_right import continuation_layout, window_bounds
-from unblank.evaluation.options import suite_options
 from unblank.evaluation.perplexity import choose_window
 from unblank.evaluation.run import evaluate
+from unblank.evaluation.suite_options import suite_options
 from unblank.evaluation.token_scores import score_labels
 from unblank.evaluation.wikitext import detokenize
 from unblank.models import GlmInfillForConditionalGeneration

@@ -14,9 +14,9 @@ from unblank.api import Unblank, load
 from unblank.cli import main
 from unblank.data.shards import prepare_corpus
 from unblank.evaluation.minimal_pairs import BASELINE
-from unblank.evaluation.options import suite_options
 from unblank.evaluation.run import evaluate
 from unblank.evaluation.sentence_layouts import read_sentences
+from unblank.evaluation.suite_options import suite_options
 from unblank.evaluation.token_frequencies import TokenFrequencies
 from unblank.models.electra import ElectraInfillConfig, ElectraInfillForPreTraining
 from unblank.tokenization import special_ids

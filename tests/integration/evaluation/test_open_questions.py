@@ -8,8 +8,8 @@ from evaluation_toys import write
 from written_indexes import index_of
 
 from unblank.evaluation.open_questions import answers_from_passages
-from unblank.evaluation.options import suite_options
 from unblank.evaluation.run import evaluate
+from unblank.evaluation.suite_options import suite_options
 from unblank.generation.passages import Passage
 from unblank.generation.results import Generated
 from unblank.questions.asking import QuestionEncoder

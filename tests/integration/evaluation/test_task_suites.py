@@ -9,8 +9,8 @@ from evaluation_toys import write
 
 from unblank.cli import main
 from unblank.data.language_files import LanguageFile
-from unblank.evaluation.options import suite_options
 from unblank.evaluation.run import evaluate
+from unblank.evaluation.suite_options import suite_options
 from unblank.metrics.text import score_texts
 from unblank.prompting.examples import make_examples
 from unblank.prompting.scoring import encode_example

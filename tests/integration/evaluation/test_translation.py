@@ -8,9 +8,10 @@ from evaluation_toys import write
 
 from unblank.data.language_files import LanguageFile
 from unblank.evaluation.heat_maps import direction_maps
-from unblank.evaluation.options import TranslationOptions, suite_options
 from unblank.evaluation.parallel_sentences import directions_of, read_parallel_sentences
 from unblank.evaluation.run import evaluate
+from unblank.evaluation.suite_options import suite_options
+from unblank.evaluation.writing_options import TranslationOptions
 from unblank.metrics.language_identity import LanguageIdentifier, identifier_accuracy
 from unblank.metrics.text import score_texts
 
@@ -132,9 +133,9 @@ def test_what_is_no_direction_and_what_a_set_lacks_is_named(tmp_path):
         "de-en", "de-fr",
     ]  # fmt: skip
     for asked in ("en", "english-german", "xq-en"):
-        with pytest.raises(ValueError, match="direction of translation"):
+        with pytest.raises(ValueError, match=repr(asked)):
             directions_of(sentences, [asked], "x")
-    with pytest.raises(ValueError, match=r"x has no .* en-zh-Hant: .*de, en, fr"):
+    with pytest.raises(ValueError, match=r"en-zh-Hant.*de, en, fr"):
         directions_of(sentences, ["en-zh-Hant"], "x")
 
 

@@ -189,7 +189,7 @@ def test_thresholds_of_labels_are_learned_and_used(several, tmp_path, capsys):
 
 
 def test_cloze_says_that_it_cannot_name_several(several, tmp_path):
-    with pytest.raises(ValueError, match="no blank can be asked"):
+    with pytest.raises(ValueError, match="--method classifier"):
         run_finetune(labelled_config(several, tmp_path / "run"))
 
 

@@ -61,7 +61,7 @@ def test_an_ensemble_averages_what_the_model_of_each_pattern_predicts(toys, tmp_
     [
         (
             {"cloze": ClozeSettings(ensemble=True, patterns=(1,))},
-            r"two models.*--cloze\.patterns.*--train\.seeds",
+            r"--cloze\.patterns.*--train\.seeds",
         ),
         ({"cloze": ClozeSettings(ensemble=True), "method": "classifier"}, r"cloze\.ensemble"),
         (
@@ -69,7 +69,7 @@ def test_an_ensemble_averages_what_the_model_of_each_pattern_predicts(toys, tmp_
                 "cloze": ClozeSettings(ensemble=True),
                 "train": {"validate_every": 0},
             },
-            r"train\.validate_every is 0",
+            r"train\.validate_every",
         ),
     ],
 )

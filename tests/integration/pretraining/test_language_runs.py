@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from unblank.pretraining import training
+from unblank.pretraining import held_out
 from unblank.pretraining.run import run_pretrain
 
 TEXTS = {
@@ -23,7 +23,7 @@ COPIES = {"eng": 60, "deu": 12, "tha": 12}
 def measured(monkeypatch):
     """Source and (batch, logits) of every batch that the first validation measured."""
     seen = []
-    measure = training.held_out_losses
+    measure = held_out.held_out_losses
 
     def watched(model, unit, batches, *rest):
         with torch.no_grad():
@@ -34,7 +34,7 @@ def measured(monkeypatch):
             )
         return measure(model, unit, batches, *rest)
 
-    monkeypatch.setattr(training, "held_out_losses", watched)
+    monkeypatch.setattr(held_out, "held_out_losses", watched)
     return seen
 
 

@@ -56,7 +56,7 @@ def test_an_encoder_and_a_model_to_trim_that_are_not_finite_are_refused(
         tokenizer__path=None,
         train__output_dir=tmp_path / "started",
     )
-    with pytest.raises(ValueError, match="has NaN or infinite"):
+    with pytest.raises(ValueError, match="NaN"):
         run_pretrain(config)
     with pytest.raises(ValueError, match=rf"{name}\b.*NaN"):
         trim_model(finished, tmp_path / "trimmed", ["the name of a class"] * 9, coverage=1.0)
@@ -69,7 +69,7 @@ def test_a_prompt_that_is_not_finite_is_refused(finished, tmp_path):
         kind="prompt", base_model=str(finished), base_fingerprint=None, num_parameters=64
     ).write(tmp_path)
     require_undamaged(tmp_path)
-    with pytest.raises(ValueError, match="vectors has NaN or infinite"):
+    with pytest.raises(ValueError, match="vectors"):
         unblank.load(tmp_path)
 
 

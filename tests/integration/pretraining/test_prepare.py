@@ -36,7 +36,7 @@ def test_a_run_finds_tokenizer_and_text_that_were_prepared(settings, tmp_path, m
     assert "(held out)" in printed
     assert f"prepared text: {tmp_path / 'cache'}" in printed
     assert not settings.train.output_dir.exists()
-    monkeypatch.setattr(shards, "_build", refuse)
+    monkeypatch.setattr(shards, "write_shard", refuse)
     monkeypatch.setattr(train, "train_tokenizer", refuse)
     monkeypatch.setattr("unblank.pretraining.prepared_text.hold_out_thresholds", refuse)
     folder = run_pretrain(settings)

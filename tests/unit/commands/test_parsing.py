@@ -15,7 +15,7 @@ from unblank.commands.generate_settings import GenerateSettings
 from unblank.commands.options import options_of
 from unblank.commands.parsing import Variants, parse_settings
 from unblank.commands.score import ScoreSettings
-from unblank.evaluation.options import SUITE_OPTIONS, suite_options
+from unblank.evaluation.suite_options import SUITE_OPTIONS, suite_options
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.pretraining.settings import PretrainSettings
 from unblank.settings.marks import Excludes, Needs, Positional
@@ -151,7 +151,7 @@ def test_the_help_of_every_suite_offers_all_suites(suite, capsys):
 
 
 def test_a_misspelt_suite_is_named_with_the_nearest():
-    with pytest.raises(ValueError, match="did you mean 'lambada'"):
+    with pytest.raises(ValueError, match=r"'lambda'.*'lambada'"):
         evaluate.parse(["m", "--suite", "lambda"])
 
 
@@ -205,7 +205,7 @@ def test_a_mistake_in_the_recipe_is_said_with_its_path_and_one_in_a_flag_without
         pretrain.parse([path])
     with pytest.raises(ValueError, match=r"^train: max_steps"):
         pretrain.parse([save(tmp_path, "train: {seed: 1}"), "--train.max-steps", "0"])
-    with pytest.raises(FileNotFoundError, match="unblank recipes"):
+    with pytest.raises(FileNotFoundError, match=r"none\.yaml"):
         pretrain.parse([str(tmp_path / "none.yaml")])
 
 

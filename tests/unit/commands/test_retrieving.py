@@ -43,7 +43,7 @@ def test_an_index_is_not_replaced_unless_asked_for(index_folder, tmp_path, capsy
     words = [str(index_folder.parent / "texts.txt"), "--output", str(index_folder)]
     with pytest.raises(FileExistsError, match="--overwrite"):
         index.run(index.parse(words))
-    with pytest.raises(FileExistsError, match="not an index"):
+    with pytest.raises(FileExistsError, match=str(tmp_path)):
         index.run(index.parse([*words[:2], str(tmp_path), "--overwrite"]))
     before = len(PassageIndex(index_folder))
     index.run(index.parse([*words, "--overwrite", "--text-unit", "line"]))
@@ -142,7 +142,7 @@ def test_files_are_answered_with_the_same_passages(tiny, index_folder, expected,
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (["--top", "3"], "--top has no effect without --retrieve"),
+        (["--top", "3"], "--top.*--retrieve"),
         (["--retrieve", "INDEX", "--do-sample"], r"do_sample\b.*passages"),
         (["--retrieve", "INDEX", "--rules", "words=1"], r"rules\b.*passages"),
         (["--retrieve", "INDEX", "--stream"], "exclude each other"),

@@ -309,7 +309,7 @@ def test_bad_files_are_refused_and_leave_nothing(released, tmp_path):
     output, marker = tmp_path / "out", tmp_path / "executed"
     path = tmp_path / "bad.pt"
     torch.save({"weights": released_deltalm(ROWS), "cfg": Payload(marker)}, path)
-    with pytest.raises(ValueError, match="never executed"):
+    with pytest.raises(ValueError, match=r"bad\.pt"):
         convert(path, output)
     assert not marker.exists()
     module = ganlm(ROWS)
@@ -331,7 +331,7 @@ def test_bad_files_are_refused_and_leave_nothing(released, tmp_path):
             output,
             num_attention_heads=None,
         )
-    with pytest.raises(ValueError, match="vocab_size is 0"):
+    with pytest.raises(ValueError, match="vocab_size"):
         convert(whole, output, vocab_size=0)
     with pytest.raises(FileExistsError, match=r"bad\.pt\b"):
         convert(whole, path / "out")

@@ -71,13 +71,13 @@ def test_a_folder_without_checkpoint_says_what_it_has(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(FileNotFoundError, match=r"notes\.txt"):
         open_source(tmp_path)
-    with pytest.raises(FileNotFoundError, match="does not exist"):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
         open_source(tmp_path / "nowhere")
 
 
 def test_an_archive_is_to_be_unpacked_first(tmp_path):
     (tmp_path / "glm-10b.zip").write_bytes(b"PK")
-    with pytest.raises(ValueError, match="unpack it"):
+    with pytest.raises(ValueError, match=r"glm-10b\.zip"):
         open_source(tmp_path / "glm-10b.zip")
 
 

@@ -25,7 +25,7 @@ class Payload:
 def test_a_hostile_pickle_is_refused_by_name_and_does_not_run(tmp_path):
     marker, path = tmp_path / "executed", tmp_path / "hostile.pt"
     torch.save({"module": {"weight": torch.ones(2)}, "state": Payload(marker)}, path)
-    with pytest.raises(ValueError, match=r"\w+\.mkdir,.* never executed"):
+    with pytest.raises(ValueError, match=r"\w+\.mkdir\b"):
         read_torch_file(path)
     assert not marker.exists()
     # The same file does run where pickles are trusted: the payload is a real one.
@@ -50,17 +50,17 @@ def test_compressed_archives_are_refused_before_they_unfold(tmp_path):
         archive.writestr("archive/data.pkl", b"\0" * 50_000_000)
         archive.writestr("archive/version", b"3\n")
     assert path.stat().st_size < 100_000
-    with pytest.raises(ValueError, match="unpacks from"):
+    with pytest.raises(ValueError, match=r"bomb\.pt.*50,\d+,\d+ bytes"):
         read_torch_file(path)
 
 
 def test_tensors_that_repeat_few_bytes_are_refused(tmp_path):
     torch.save({"module": {"w": torch.ones(1).expand(10**6, 10**6)}}, tmp_path / "stride.pt")
-    with pytest.raises(ValueError, match="stored bytes"):
+    with pytest.raises(ValueError, match=r"stride\.pt.*1000000, 1000000"):
         read_torch_file(tmp_path / "stride.pt")
     one = torch.ones(10_000)
     torch.save({"module": {f"w{i}": one for i in range(50)}}, tmp_path / "alias.pt")
-    with pytest.raises(ValueError, match="too many times"):
+    with pytest.raises(ValueError, match=r"alias\.pt"):
         read_torch_file(tmp_path / "alias.pt")
 
 
@@ -103,5 +103,5 @@ def test_a_tar_file_is_refused_without_advice_to_execute_it(tmp_path):
     path = tmp_path / "model.pt"
     with tarfile.open(path, "w"):
         pass
-    with pytest.raises(ValueError, match="tar archive"):
+    with pytest.raises(ValueError, match=r"model\.pt .*\btar\b"):
         read_torch_file(path)

@@ -170,13 +170,13 @@ def test_weights_that_are_not_finite_or_untied_or_gone_are_noticed(folder):
 def test_what_is_no_folder_or_no_reference_is_said(folder, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"config\.json"):
         verify(tmp_path)
-    with pytest.raises(FileNotFoundError, match="does not exist"):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
         verify(folder, tmp_path / "nowhere.npz")
     (tmp_path / "r.json").write_text(json.dumps({"a": {"b": [1.0]}}))
-    with pytest.raises(ValueError, match="only a;"):
+    with pytest.raises(ValueError, match=r"r\.json"):
         verify(folder, tmp_path / "r.json")
     np.savez(tmp_path / "hostile.npz", **{"a.tokens": np.array([{}], dtype=object)})
-    with pytest.raises(ValueError, match="cannot be read"):
+    with pytest.raises(ValueError, match=r"hostile\.npz"):
         verify(folder, tmp_path / "hostile.npz")
     (folder / "config.json").write_text(json.dumps({"architectures": ["LlamaForCausalLM"]}))
     with pytest.raises(ValueError, match="LlamaForCausalLM"):

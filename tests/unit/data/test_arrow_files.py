@@ -41,7 +41,7 @@ def test_a_damaged_file_is_named(tmp_path, kind):
 
 def test_a_missing_field_and_a_long_text_are_refused(tmp_path, monkeypatch):
     path = written(tmp_path / "a.arrow", "stream")
-    with pytest.raises(ValueError, match=r"no field 'txt'.*did you mean 'text'"):
+    with pytest.raises(ValueError, match=r"'txt'.*'text'"):
         list(read_records(path, ["txt"]))
     monkeypatch.setattr("unblank.data.column_rows.LONGEST", 7)
     with pytest.raises(ValueError, match=r"a\.arrow, row 101"):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unblank.data import prepared, shards
+from unblank.data import prepared, shard_files, shards
 from unblank.data.files import find_files
 from unblank.data.prepared import PreparedCorpus
 from unblank.data.sampling import Sampler, SamplingSettings
@@ -47,7 +47,7 @@ def folder(tmp_path):
 def small_shards(monkeypatch):
     """Shards of few files, whose tokens are checked in small blocks as they are read."""
     monkeypatch.setattr(shards, "_SHARD_BYTES", 2000)
-    for module in (shards, prepared):
+    for module in (shard_files, prepared):
         monkeypatch.setattr(module, "CHECKED_BYTES", 64)
     monkeypatch.setattr(prepared, "_CHECKED_WHEN_OPENED", 0)
 
@@ -112,7 +112,7 @@ def test_a_corpus_of_shards_is_the_corpus_of_one(folder, tokenizer, tmp_path, mo
     counts = divided.count_tokens(len(tokenizer))
     assert counts.tolist() == whole.count_tokens(len(tokenizer)).tolist()
     # A cache that an older version has made as one folder is found by its name.
-    monkeypatch.setattr(shards, "_build", None)
+    monkeypatch.setattr(shards, "write_shard", None)
     assert documents(prepare(folder, tokenizer, tmp_path / "one")) == documents(whole)
 
 
@@ -141,14 +141,14 @@ def test_processes_prepare_what_one_does(folder, tokenizer, tmp_path, small_shar
 
 
 def test_each_process_makes_its_share(folder, tokenizer, tmp_path, small_shards, monkeypatch):
-    build, by_thread = shards._build, {}
+    build, by_thread = shards.write_shard, {}
 
     def noted(building, documents, shard, *rest):
         made = by_thread.setdefault(threading.get_ident(), [])
         made.append(shard.texts.num_bytes)
         build(building, documents, shard, *rest)
 
-    monkeypatch.setattr(shards, "_build", noted)
+    monkeypatch.setattr(shards, "write_shard", noted)
     prepare_together(folder, tokenizer, tmp_path / "cache", 2)
     loads = sorted(map(sum, by_thread.values()))
     assert len(loads) == 2
@@ -158,7 +158,7 @@ def test_each_process_makes_its_share(folder, tokenizer, tmp_path, small_shards,
 def test_what_was_finished_before_a_kill_is_not_made_again(
     folder, tokenizer, tmp_path, small_shards, monkeypatch
 ):
-    build, made = shards._build, []
+    build, made = shards.write_shard, []
 
     def killed(*args):
         if len(made) == 3:
@@ -166,13 +166,13 @@ def test_what_was_finished_before_a_kill_is_not_made_again(
         build(*args)
         made.append(args[2].name)
 
-    monkeypatch.setattr(shards, "_build", killed)
+    monkeypatch.setattr(shards, "write_shard", killed)
     with pytest.raises(KeyboardInterrupt):
         prepare(folder, tokenizer, tmp_path / "cache")
     first = list(made)
     made[:] = ["not a fourth one"] * -3
     monkeypatch.setattr(
-        shards, "_build", lambda *args: (made.append(args[2].name), build(*args))[1]
+        shards, "write_shard", lambda *args: (made.append(args[2].name), build(*args))[1]
     )
     corpus = prepare(folder, tokenizer, tmp_path / "cache")
     assert documents(corpus) == expected(folder, tokenizer)
@@ -184,9 +184,9 @@ def test_a_new_file_leaves_the_shards_before_it(
 ):
     prepare(folder, tokenizer, tmp_path / "cache")
     (folder / "99.jsonl").write_text(json.dumps({"text": "the cat sat " * 200}) + "\n")
-    build, made = shards._build, []
+    build, made = shards.write_shard, []
     monkeypatch.setattr(
-        shards, "_build", lambda *args: (made.append(args[2].name), build(*args))[1]
+        shards, "write_shard", lambda *args: (made.append(args[2].name), build(*args))[1]
     )
     assert documents(prepare(folder, tokenizer, tmp_path / "cache")) == expected(folder, tokenizer)
     assert len(made) == 1
@@ -291,7 +291,7 @@ def test_a_corpus_is_known_by_a_link_and_as_the_folder_at_hand(
 def test_a_corpus_of_several_shards_is_opened_as_the_folder_at_hand(
     folder, tokenizer, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(shards, "_SHARD_BYTES", 10)
+    monkeypatch.setattr(shards, "_SHARD_BYTES", 2000)
     corpus = prepare(folder, tokenizer, tmp_path / "shards")
     assert len(list((tmp_path / "shards").glob("*/manifest.json"))) > 2
     monkeypatch.chdir(corpus.folder)

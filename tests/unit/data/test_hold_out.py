@@ -61,5 +61,5 @@ def test_files_give_out_their_part(tmp_path):
 def test_a_number_of_documents_is_whole():
     from unblank.pretraining.settings import PretrainDataSettings
 
-    with pytest.raises(ValueError, match=r"hold_out is 2\.5"):
+    with pytest.raises(ValueError, match=r"\bhold_out\b.*2\.5"):
         PretrainDataSettings(hold_out=2.5)

@@ -80,7 +80,7 @@ def test_a_file_whose_name_has_these_signs_is_that_file(folder):
         ("bible.{lang}.tsv:2@de", "twice"),
         ("plain.jsonl@{lang}", "plain.jsonl, line 1"),
         ("plain.jsonl:{lang}", "no text in any language"),
-        ("tatoeba.jsonl:nothing@{lang}", "no field 'nothing'"),
+        ("tatoeba.jsonl:nothing@{lang}", "'nothing'"),
     ],
 )
 def test_what_has_no_language_is_refused(folder, entry, words):

@@ -79,7 +79,7 @@ def located(schedule: SourceSchedule, count: int) -> tuple[np.ndarray, np.ndarra
 )
 def test_the_samples_of_a_source_are_counted_without_gap(mixture):
     schedule = SourceSchedule([9000, 900, 40], seed=5, **mixture)
-    sources, indices = located(schedule, 5 * BLOCK_SIZE)
+    sources, indices = located(schedule, 4 * BLOCK_SIZE)  # more than three epochs
     for source in range(3):
         own = indices[sources == source]
         np.testing.assert_array_equal(own, np.arange(len(own)))
@@ -118,11 +118,11 @@ def test_temperatures_are_those_of_the_paper():
 
 
 def test_the_shares_follow_the_temperature_from_epoch_to_epoch():
-    sizes = [3 * BLOCK_SIZE, BLOCK_SIZE]  # an epoch is four blocks
+    sizes = [3 * BLOCK_SIZE // 2, BLOCK_SIZE // 2]  # an epoch is two blocks
     temperature = TemperatureSchedule(start=1.0, end=5.0, epochs=2)
-    sources, _ = located(SourceSchedule(sizes, seed=2, temperature=temperature), 16 * BLOCK_SIZE)
+    sources, _ = located(SourceSchedule(sizes, seed=2, temperature=temperature), 8 * BLOCK_SIZE)
     for epoch, tau in enumerate([1.0, 3.0, 5.0, 5.0]):
-        own = sources[4 * epoch * BLOCK_SIZE : 4 * (epoch + 1) * BLOCK_SIZE]
+        own = sources[2 * epoch * BLOCK_SIZE : 2 * (epoch + 1) * BLOCK_SIZE]
         expected = 3 ** (1 / tau) / (3 ** (1 / tau) + 1)
         assert np.mean(own == 0) == pytest.approx(expected, abs=1 / BLOCK_SIZE)
 

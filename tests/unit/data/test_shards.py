@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from unblank.data import bulk_encoding, shards
+from unblank.data import bulk_encoding, shard_files, shards
 from unblank.data.files import find_files
 from unblank.data.prepared import PreparedCorpus
 from unblank.data.report import documents_table
@@ -126,7 +126,7 @@ def test_wide_ids_are_stored_whole(bpe, tmp_path, monkeypatch):
 def test_a_second_run_reuses_the_folder_without_tokenising(bpe, tmp_path, monkeypatch):
     path = corpus_file(tmp_path, TEXTS)
     first = prepared(path, bpe, tmp_path)
-    monkeypatch.setattr(shards, "_build", None)
+    monkeypatch.setattr(shards, "write_shard", None)
     second = prepared(path, bpe, tmp_path)
     assert second.folder == first.folder
     assert second.report == first.report
@@ -219,7 +219,7 @@ def test_a_full_disk_leaves_nothing_behind(bpe, tmp_path, monkeypatch):
     def fail(file):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(shards, "_flush_to_disk", fail)
+    monkeypatch.setattr(shard_files, "_flush_to_disk", fail)
     with pytest.raises(OSError, match="No space left"):
         prepared(corpus_file(tmp_path, TEXTS), bpe, tmp_path)
     assert folders_in(tmp_path / "cache") == []
@@ -227,15 +227,15 @@ def test_a_full_disk_leaves_nothing_behind(bpe, tmp_path, monkeypatch):
 
 def test_who_finishes_second_uses_the_folder_of_the_first(bpe, tmp_path, monkeypatch):
     path = corpus_file(tmp_path, TEXTS)
-    build = shards._build
+    build = shards.write_shard
 
     def overtaken(*args):
-        monkeypatch.setattr(shards, "_build", build)
+        monkeypatch.setattr(shards, "write_shard", build)
         winner.append(prepared(path, bpe, tmp_path))
         build(*args)
 
     winner: list[PreparedCorpus] = []
-    monkeypatch.setattr(shards, "_build", overtaken)
+    monkeypatch.setattr(shards, "write_shard", overtaken)
     loser = prepared(path, bpe, tmp_path)
     assert loser.folder == winner[0].folder
     assert folders_in(tmp_path / "cache") == [loser.folder.name]

@@ -3,7 +3,7 @@
 import pytest
 
 from unblank.commands import evaluate
-from unblank.evaluation.options import SUITE_OPTIONS, suite_options
+from unblank.evaluation.suite_options import SUITE_OPTIONS, suite_options
 from unblank.settings.recipes import from_mapping
 
 CHOICES = {"data": "sets", "tasks": ["one"], "split": "test", "languages": ["de"]}

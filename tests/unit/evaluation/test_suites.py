@@ -105,7 +105,7 @@ def test_a_suite_of_one_s_own_is_read_like_those_of_the_library(tmp_path):
         (WRITING.replace("writing", "translation"), "line 5: .*'source'"),
         (TRANSLATION.replace("layout: fields", "layout: field"), "line 5: .*'field'"),
         (TRANSLATION.replace("metrics: [bleu]\n", ""), "metrics"),
-        (WRITING + "  mine: {}", "line 6: 'mine' occurs twice"),
+        (WRITING + "  mine: {}", "line 6: 'mine'"),
         (TEXTS + "     oops", "is not valid YAML"),
         ("measure: lambada\nsets: {}", "line 2: sets"),
         (TEXTS.replace("{files", "{detokenize: ptb, files"), "line 4: .*'ptb'"),
@@ -119,7 +119,7 @@ def test_a_suite_of_one_s_own_is_read_like_those_of_the_library(tmp_path):
         (TASKS.replace("[rte, multirc]", "[]"), "line 3: tasks"),
         (TASKS + "averaged: {boolq: [accuracy]}", "line 4: .*'boolq'"),
         (TASKS + "averaged: {rte: [acc]}", "line 4: .*'acc'"),
-        ("measure: cloze\nsets: {}", "line 2: unknown key 'sets'"),
+        ("measure: cloze\nsets: {}", "line 2: .*'sets'"),
     ],
 )
 def test_mistakes_are_named_with_their_line(text, named, tmp_path):
@@ -128,7 +128,7 @@ def test_mistakes_are_named_with_their_line(text, named, tmp_path):
 
 
 def test_unknown_suites_are_named(tmp_path):
-    with pytest.raises(ValueError, match="did you mean superglue"):
+    with pytest.raises(ValueError, match=r"'superglu'.*\bsuperglue\b"):
         load_suite("superglu")
     with pytest.raises(FileNotFoundError, match=r"nowhere\.yaml"):
         load_suite(tmp_path / "nowhere.yaml")

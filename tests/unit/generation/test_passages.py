@@ -112,8 +112,8 @@ def test_a_list_of_texts_is_filled_like_each(tiny):
     ("text", "passages", "options", "error", "named"),
     [
         (TEXT, [], {}, ValueError, "no passages"),
-        (TEXT, ["a", " "], {}, ValueError, "passage 1 is empty"),
-        (TEXT, ["a [sMASK]"], {}, ValueError, "passage 0 holds a blank"),
+        (TEXT, ["a", " "], {}, ValueError, "passage 1"),
+        (TEXT, ["a [sMASK]"], {}, ValueError, "passage 0"),
         (TEXT, [Passage("a", math.nan)], {}, ValueError, "score nan"),
         (TEXT, ["dog " * 200], {}, ValueError, "positions"),
         (TEXT, "a dog", {}, TypeError, "list of texts"),

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from functools import cache
 from itertools import combinations
 
 import numpy as np
@@ -23,11 +24,13 @@ from unblank.objectives.settings import ObjectiveSettings
 def draw(special, sentence_end):
     """Draw an example of one kind: draw(kind, text, seed)."""
 
-    def draw(kind, text, seed, **options):
-        settings = only(kind, ObjectiveSettings(**options))
-        return build_objective(settings, special, sentence_end, 512)(
-            text, np.random.default_rng(seed)
-        )
+    @cache
+    def objective(kind, mask_ratio):
+        settings = only(kind, ObjectiveSettings(mask_ratio=mask_ratio))
+        return build_objective(settings, special, sentence_end, 512)
+
+    def draw(kind, text, seed, mask_ratio=0.15):
+        return objective(kind, mask_ratio)(text, np.random.default_rng(seed))
 
     return draw
 

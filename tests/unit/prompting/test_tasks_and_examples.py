@@ -63,7 +63,7 @@ def test_words_stay_words(tmp_path):
         (TASK.replace("{text} ", "It was "), "line 4: pattern 'It was .*field.*{name}"),
         (
             TASK.replace("verbalizer", "verbaliser"),
-            "line 2: .*'verbaliser'; did you mean",
+            "line 2: .*'verbaliser'",
         ),
         (
             TASK.replace("bad: No", "bad: Yes"),
@@ -80,7 +80,7 @@ def test_words_stay_words(tmp_path):
         (TASK.replace("shorten", OTHER_LABELS + "shorten"), "'a', 'c'.*'good', 'bad'"),
         (
             TASK.replace("- '{", "- patern: '{"),
-            "line 4: .*'patern'; did you mean 'pattern'",
+            "line 4: .*'patern'.*'pattern'",
         ),
         (TASK.replace("Yes", "{a: b}"), "line 2: .*'good'.*words"),
         (TASK.replace("Yes", "[Yes, Yes]"), "line 2: .*'good'.*'Yes' twice"),
@@ -119,9 +119,9 @@ def test_mistakes_in_a_task_file_are_named(tmp_path, text, message):
 
 
 def test_an_unknown_task_is_answered_with_near_names(tmp_path):
-    with pytest.raises(ValueError, match=r"did you mean .*boolq"):
+    with pytest.raises(ValueError, match=r"'bolq'.*boolq"):
         load_task("bolq")
-    with pytest.raises(FileNotFoundError, match="task file"):
+    with pytest.raises(FileNotFoundError, match=r"none\.yaml"):
         load_task(tmp_path / "none.yaml")
 
 
@@ -129,7 +129,7 @@ def test_an_unknown_task_is_answered_with_near_names(tmp_path):
     ("record", "message"),
     [
         ({"text": "x", "label": "goood"}, "line 2: .*'goood'.*'good'"),
-        ({"txt": "x", "label": "good"}, "line 2: .*'text'.*did you mean 'txt'"),
+        ({"txt": "x", "label": "good"}, "line 2: .*'text'.*'txt'"),
         ([1], "line 2: .*JSON object"),
         (
             {"text": ["x", "y"], "label": "good"},
@@ -192,12 +192,12 @@ def test_data_that_asks_nothing_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("wsc", {"text": None}, "'text' must be a text, got None"),
-        ("wsc", {"target": ["it"]}, "there is no field 'span1_text'"),
-        ("wsc", {"candidates": ["x", None]}, "'candidates' must be a list of texts"),
-        ("record", {"qas": "x"}, "'qas' must be a list"),
-        ("record", {"passage": {"text": "x", "entities": [{"start": 0}]}}, "no field 'end'"),
-        ("multirc", {"passage": {"text": "x", "questions": {"a": 1}}}, "'questions' must be a"),
+        ("wsc", {"text": None}, "'text'.*None"),
+        ("wsc", {"target": ["it"]}, "'span1_text'"),
+        ("wsc", {"candidates": ["x", None]}, "'candidates'"),
+        ("record", {"qas": "x"}, "'qas'"),
+        ("record", {"passage": {"text": "x", "entities": [{"start": 0}]}}, "'end'"),
+        ("multirc", {"passage": {"text": "x", "questions": {"a": 1}}}, "'questions'"),
     ],
 )
 def test_nested_records_of_another_shape_are_named(name, change, message):

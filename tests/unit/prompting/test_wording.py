@@ -118,16 +118,16 @@ def test_a_way_that_a_task_lacks_is_refused_before_any_example(tmp_path, task):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("  en: {q: true, a: false}\n", "", "line 5: hints must have the language en"),
+        ("  en: {q: true, a: false}\n", "", "line 5: hints .*en"),
         ("  deu:", "  german:", "line 7: 'german' is not .* de"),
         ("  deu:", "  eng:", r"line 7: .*\ben\b.*twice"),
-        ("{q: cat, a: dog}", "{q: cat}", "line 7: hints of de lack 'a'"),
-        ("{q: cat, a: dog}", "{q: cat, a: {x: y}}", "line 7: the hint a must be a text"),
-        ("'{a}{q}{text}[MASK]'", "", "line 10: there are 1 patterns in a language and 2"),
-        ("  zh: ['{text}{q}", "  ja: ['{text}{q}", "line 10: hints lacks the language ja"),
-        ("{bad: ran, good", "{worse: ran, good", "line 12: the verbalizer of de has the labels"),
-        ("{bad: ran,", "{bad: Yes,", "line 12: labels 'good' and 'bad' have the same words 'Yes'"),
-        ("translated:", "# translated:", "hints needs patterns under `translated`"),
+        ("{q: cat, a: dog}", "{q: cat}", "line 7: hints of de .*'a'"),
+        ("{q: cat, a: dog}", "{q: cat, a: {x: y}}", "line 7: the hint a "),
+        ("'{a}{q}{text}[MASK]'", "", "line 10: .*1.*2"),
+        ("  zh: ['{text}{q}", "  ja: ['{text}{q}", "line 10: hints .*ja"),
+        ("{bad: ran, good", "{worse: ran, good", "line 12: .*verbalizer of de"),
+        ("{bad: ran,", "{bad: Yes,", "line 12: .*'good'.*'bad'.*'Yes'"),
+        ("translated:", "# translated:", "hints.*`translated`"),
         ("universal: ['{text} [MASK]']", "universal: ['{text}']", "0 blanks"),
         ("verbalizers:\n", "language: klingonian\nverbalizers:\n", "line 11: 'klingonian'"),
     ],
@@ -147,7 +147,7 @@ def test_a_pattern_written_as_it_is_displayed_is_refused(tmp_path, code, mark):
     assert line in own
     wrong = f"['{mark}[MASK] {{q}}{{text}}', '{{a}}{{q}}{{text}}[MASK]']"
     turned = own.replace(line, f"  {code}: {wrong}")
-    with pytest.raises(ValueError, match=r"line 10: pattern 0 of .* begins with its"):
+    with pytest.raises(ValueError, match="line 10: pattern 0 "):
         written(tmp_path, turned)
     written(tmp_path, own.replace(line, line.replace("zh", code)))
     both = turned.replace("['{text} {q}: [MASK]'", "['[MASK] {q} {text}'")

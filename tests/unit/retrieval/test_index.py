@@ -163,10 +163,10 @@ ENDS, ROWS, SCORES = "indptr.csc.index.npy", "indices.csc.index.npy", "data.csc.
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (damage("passages.jsonl"), "passages.jsonl has"),
-        (damage(ROWS), "indices.csc.index.npy has"),
-        (lambda folder: (folder / "vocab.index.json").unlink(), "vocab.index.json is missing"),
-        (lambda folder: (folder / "index.json").write_text("{}"), "says nothing of data"),
+        (damage("passages.jsonl"), "passages.jsonl"),
+        (damage(ROWS), "indices.csc.index.npy"),
+        (lambda folder: (folder / "vocab.index.json").unlink(), "vocab.index.json"),
+        (lambda folder: (folder / "index.json").write_text("{}"), r"index\.json.*\bdata\b"),
         (other_words, "'pieces'"),
         (huge, "describes|not the file"),
         (other_array(ROWS, lambda rows: rows + 100), "do not fit"),
@@ -192,5 +192,5 @@ def test_an_index_that_is_not_as_it_was_written_is_named(index_folder, tmp_path,
 
 
 def test_a_folder_without_a_record_is_no_index(tmp_path):
-    with pytest.raises(FileNotFoundError, match="unblank index"):
+    with pytest.raises(FileNotFoundError, match=str(tmp_path)):
         PassageIndex(tmp_path)

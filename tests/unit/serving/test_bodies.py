@@ -48,7 +48,7 @@ def test_a_task_that_only_a_classifier_answers_is_not_served(tmp_path):
     path = tmp_path / "own.yaml"
     path.write_text("labels: [a, b]\nclassifier: ['{text}']\n")
     tasks = open_tasks({"own": path})
-    with pytest.raises(ValueError, match="no pattern"):
+    with pytest.raises(ValueError, match="'own'"):
         build_service({}, tasks=tasks)
 
 
@@ -59,7 +59,7 @@ def test_the_key_comes_from_a_file_or_the_environment(tmp_path, monkeypatch):
     assert ServeSettings(models=("a",)).api_key() == "of the environment"
     assert ServeSettings(models=("a",), api_key_file=file).api_key() == "of the file"
     file.write_text("\n")
-    with pytest.raises(ValueError, match="empty"):
+    with pytest.raises(ValueError, match=str(file)):
         ServeSettings(models=("a",), api_key_file=file).api_key()
     monkeypatch.delenv("UNBLANK_API_KEY")
     assert ServeSettings(models=("a",)).api_key() is None

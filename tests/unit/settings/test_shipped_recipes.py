@@ -44,9 +44,9 @@ def test_the_list_and_one_of_them(capsys):
 
 
 def test_unknown_names_are_said_with_near_ones(tmp_path):
-    with pytest.raises(FileNotFoundError, match="did you mean cpu_tiny"):
+    with pytest.raises(FileNotFoundError, match=r"'cpu_tinny'.*\bcpu_tiny\b"):
         read_mapping("recipe:cpu_tinny")
-    with pytest.raises(FileNotFoundError, match="unblank recipes"):
+    with pytest.raises(FileNotFoundError, match=r"none\.yaml"):
         read_mapping(tmp_path / "none.yaml")
 
 

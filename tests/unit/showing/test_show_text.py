@@ -150,7 +150,7 @@ def test_a_file_is_read_as_in_training(tmp_path):
     }
 
 
-def test_a_tokenizer_folder_is_used(tmp_path, monkeypatch, caplog):
+def test_a_tokenizer_folder_is_used(tmp_path, monkeypatch):
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -167,7 +167,8 @@ def test_a_tokenizer_folder_is_used(tmp_path, monkeypatch, caplog):
         extra_special_tokens=[token for token in strings if token not in ("[UNK]", "[MASK]")],
     )
     tokenizer.save_pretrained(tmp_path)
-    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
+    logged: list[logging.LogRecord] = []
+    monkeypatch.setattr(logging.Logger, "handle", lambda logger, record: logged.append(record))
     # What kind of model lies beside the tokenizer does not matter.
     (tmp_path / "config.json").write_text('{"model_type": "of_another_library"}')
     output = shown(text="the lamp in the house . the lamp", tokenizer=tmp_path)
@@ -175,7 +176,7 @@ def test_a_tokenizer_folder_is_used(tmp_path, monkeypatch, caplog):
         *("lamp", "in", "the", ".", "[UNK]", "[CLS]", "[MASK]", "<sop>", "<eos>")
     }
     assert "without --tokenizer" not in output
-    assert not caplog.records
+    assert not logged
 
 
 @pytest.mark.parametrize(
@@ -187,7 +188,7 @@ def test_a_tokenizer_folder_is_used(tmp_path, monkeypatch, caplog):
         ({"text": "corpus.jsonl"}, FileNotFoundError, "corpus.jsonl"),
         ({"text": TEXT, "tokenizer": "nowhere"}, FileNotFoundError, "unblank tokenize"),
         ({"text": TEXT, "tokenizer": "a", "model": "b"}, ValueError, "exclude each other"),
-        ({"text": TEXT, "sample_number": -1}, ValueError, "sample_number is -1"),
+        ({"text": TEXT, "sample_number": -1}, ValueError, "sample_number"),
     ],
 )
 def test_what_cannot_be_shown_is_refused(options, error, message, tmp_path, monkeypatch):
@@ -236,7 +237,7 @@ def test_a_mask_is_drawn_beside_the_print(tmp_path):
     path = tmp_path / "pictures" / "mask.png"
     assert "mask.png" in shown(text=TEXT, mask=path)
     assert path.read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(ValueError, match=r"must end in .*\.png"):
+    with pytest.raises(ValueError, match=r"mask\.doc.*\.png"):
         draw_mask(WORKED, NAMES[:10], tmp_path / "mask.doc")
 
 

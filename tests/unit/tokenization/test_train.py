@@ -98,7 +98,7 @@ def test_a_vocabulary_that_cannot_be_filled_is_announced(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_bad_requests_are_refused(kind):
-    with pytest.raises(ValueError, match=r"vocab_size is 100"):
+    with pytest.raises(ValueError, match=r"vocab_size\b.*\b100\b"):
         train(kind, vocab_size=100)
     with pytest.raises(ValueError, match="no text"):
         train(kind, ["", " \n"])
@@ -145,7 +145,7 @@ def test_the_command_trains_reports_and_does_not_overwrite(tmp_path, capsys):
 
 
 def test_the_command_says_what_it_needs(tmp_path):
-    with pytest.raises(ValueError, match="--train is missing"):
+    with pytest.raises(ValueError, match="--train"):
         tokenize.parse(["--output", str(tmp_path)])
     with pytest.raises(ValueError, match="--output"):
         tokenize.parse(["--train", str(tmp_path)])

@@ -19,7 +19,6 @@ from unblank.prompting.asking import AS_IT_STANDS, Asking
 from unblank.prompting.examples import TaskExample
 from unblank.prompting.scoring import (
     ClozePrompt,
-    Layout,
     encode_example,
     score_examples,
     score_prompts,
@@ -27,6 +26,7 @@ from unblank.prompting.scoring import (
 from unblank.prompting.task import ClozeTask
 from unblank.prompting.training import training_examples
 from unblank.prompting.wording import ENGLISH
+from unblank.settings.choices import Layout
 from unblank.tokenization.special import special_ids
 
 __all__ = ["ClozeScorer", "Words"]

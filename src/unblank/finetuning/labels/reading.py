@@ -16,7 +16,7 @@ from unblank.families.family import Family
 from unblank.families.settings import ModelSettings, TokenizerSettings
 from unblank.families.table import FAMILIES, family_of_run
 from unblank.finetuning.labels.held_out import measured_examples
-from unblank.progress_bars import progress_bar
+from unblank.progress_bars import counting_bar
 from unblank.prompting.examples import TaskExample, read_examples, require_labels
 from unblank.prompting.task import ClozeTask
 from unblank.starting.model import build_model
@@ -96,11 +96,10 @@ class Labelled:
         """Return each example as `encode` makes it, with a bar on the error stream if many."""
         is_shown = self.world.is_main and len(examples) > _MANY
         encoded = []
-        with progress_bar(show=is_shown) as progress:
-            bar = progress.add_task("encoding examples", total=len(examples))
+        with counting_bar("encoding examples", len(examples), show=is_shown) as advance:
             for example in examples:
                 encoded.append(encode(example))
-                progress.advance(bar)
+                advance(1)
         return encoded
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from unblank.settings.checks import require
+from unblank.settings.choices import Layout, PromptMode, WordMode
 from unblank.settings.ranges import NotNegative, Positive, check_values
 
 __all__ = ["Branch", "ClozeSettings", "GridSettings", "Pooled"]
@@ -32,20 +33,20 @@ class ClozeSettings:
     """In which words a task of many languages is asked: in English, in the example's language
     (translated), without words (universal), or in training both in English and in another language
     drawn at random (cross). Default: the task's patterns as they stand."""
-    test_prompts: Literal["english", "translated", "universal"] | None = None
+    test_prompts: PromptMode | None = None
     """The same for held-out examples. Default: as in training, english after cross."""
-    words: Literal["english", "own", "all"] | None = None
+    words: WordMode | None = None
     """Which words name a label: English ones, those of the language, or those of all languages,
     which share its probability. Default: those of the language with translated prompts, else
     English ones."""
-    test_words: Literal["english", "own", "all"] | None = None
+    test_words: WordMode | None = None
     """The same for held-out examples. Default: as in training."""
     consistency: NotNegative[float] = 0.0
     """With prompts cross: weight of the symmetric KL divergence between the answers to the two
     prompts of an example."""
     calibrate: bool = False
     """Subtract from the scores of held-out examples what the prompt scores with empty fields."""
-    layout: Literal["blank", "sentinel", "masked"] = "blank"
+    layout: Layout = "blank"
     """How the model answers: in a blank, in a blank marked by a sentinel (for models pretrained
     with objective.sentinels), or in one [MASK] per token, as BERT does (objective.masked)."""
     loss: Literal["cross_entropy", "hinge", "generative", "mix"] = "cross_entropy"

@@ -24,11 +24,11 @@ from unblank.finetuning.labels.cloze import ClozeScorer, Words
 from unblank.finetuning.labels.reading import Labelled, StartingPoint
 from unblank.finetuning.labels.settings import ClozeSettings
 from unblank.finetuning.labels.tuned_task import TunedTask, asked_of
-from unblank.generation.priors import Normalization
 from unblank.integrity import PROVENANCE_NAME
 from unblank.models.half_weights import answering_model
 from unblank.prompting import ClozeTask, load_task
-from unblank.prompting.scoring import Layout, normalized
+from unblank.prompting.scoring import normalized
+from unblank.settings.choices import Layout, Normalization
 from unblank.settings.recipes import from_mapping
 from unblank.training_record import training_settings
 from unblank.untrusted.adapter import PEFT_CONFIG_NAME

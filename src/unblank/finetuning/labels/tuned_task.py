@@ -15,7 +15,7 @@ from unblank.calibration.record import Calibration, LabelCalibration
 from unblank.finetuning.labels.training import LabelScorer
 from unblank.generation.priors import Prior
 from unblank.prompting import ClozeTask, TaskExample
-from unblank.prompting.scoring import Layout
+from unblank.settings.choices import Layout
 
 __all__ = ["TunedTask", "asked_of"]
 

@@ -72,11 +72,11 @@ class Answering:
     bleu_tokenizer: "BleuTokenizer"
 
     @classmethod
-    def of(cls, settings: GenerationSettings, max_tokens: int) -> "Answering":
-        """Return what the `generation` section says, with answers of at most `max_tokens`."""
+    def of(cls, settings: GenerationSettings, max_target_length: int) -> "Answering":
+        """Return what the `generation` section says; answers are no longer than targets."""
         options = GenerationOptions(
             num_beams=settings.num_beams,
-            max_tokens=max_tokens,
+            max_tokens=settings.max_tokens or max_target_length - 1,  # which has an end, too
             min_tokens=settings.min_tokens,
             length_penalty=settings.length_penalty if settings.num_beams > 1 else 1.0,
             no_repeat_ngram=settings.no_repeat_ngram,

@@ -10,7 +10,7 @@ from unblank.finetuning.pairs.encoded import EncodedPairs, TokenTable
 from unblank.finetuning.pairs.fills import encode_fills, num_blanks
 from unblank.finetuning.pairs.text import TextPair
 from unblank.finetuning.settings import PairSettings
-from unblank.progress_bars import progress_bar
+from unblank.progress_bars import counting_bar
 from unblank.tokenization.encoding import encode_with_blanks, text_encoder
 from unblank.tokenization.source_layout import encoder_source, glm_part_a, glm_source
 from unblank.tokenization.special import BLANK_TOKENS, SpecialIds
@@ -110,15 +110,15 @@ class PairEncoder:
 
     def _ids(self, texts: Sequence[str], name: str) -> Iterator[list[int]]:
         core = text_encoder(self.tokenizer)
-        with progress_bar(show=self.show_progress and len(texts) > _CHUNK) as progress:
-            task = progress.add_task(f"encoding {name}", total=len(texts))
+        is_shown = self.show_progress and len(texts) > _CHUNK
+        with counting_bar(f"encoding {name}", len(texts), show=is_shown) as advance:
             for start in range(0, len(texts), _CHUNK):
                 chunk = list(texts[start : start + _CHUNK])
                 encoded = core.encode_batch_fast(chunk, add_special_tokens=False)
                 ids = [encoding.ids for encoding in encoded]
                 note_unknown(self.tokenizer, chunk, ids)
                 yield from ids
-                progress.advance(task, len(chunk))
+                advance(len(chunk))
 
     def _laid_out(self, ids: Sequence[int], tag_id: int | None) -> tuple[int, ...]:
         """Return what the model reads, uncut."""
@@ -154,10 +154,12 @@ class PairEncoder:
             _require_tokens(ids, pairs[owners[number]], "target")
         if self.settings.too_long != "refuse":
             return
+        limit = self.settings.max_source_length
         for number in sorted(long_sources):
-            _refuse_long(pairs[number], "source", source_lengths[number], self.settings)
+            _refuse_long(pairs[number], "source", source_lengths[number], limit)
+        limit = self.settings.max_target_length
         for number in long_targets:
-            _refuse_long(pairs[owners[number]], "target", len(targets[number]) + 1, self.settings)
+            _refuse_long(pairs[owners[number]], "target", len(targets[number]) + 1, limit)
 
 
 def _cut_far_from_blank(ids: Sequence[int], blank: int, excess: int, place: str) -> Sequence[int]:
@@ -176,8 +178,7 @@ def _require_tokens(ids: Sequence[int], pair: TextPair, side: str) -> None:
         raise ValueError(f"{pair.place}: the {side} has no token: remove the pair")
 
 
-def _refuse_long(pair: TextPair, side: str, length: int, settings: PairSettings) -> None:
-    limit = getattr(settings, f"max_{side}_length")
+def _refuse_long(pair: TextPair, side: str, length: int, limit: int) -> None:
     raise ValueError(
         f"{pair.place}: the {side} has {length} tokens, but seq2seq.max_{side}_length is {limit}: "
         "shorten it, raise the limit, or have it cut (--seq2seq.too-long cut)"

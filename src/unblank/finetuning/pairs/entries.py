@@ -7,7 +7,7 @@ from rich.table import Table
 
 from unblank.data.files import FileSearch
 from unblank.data.hold_out import NUM_HASHES, HashPart
-from unblank.data.mixing import TemperatureSchedule
+from unblank.data.mixing import temperature_schedule
 from unblank.data.sampling import SamplingSettings
 from unblank.finetuning.pairs.encoded import EncodedPairs
 from unblank.finetuning.pairs.encoding import PairEncoder
@@ -151,10 +151,9 @@ def encode_entries(entries: Sequence[RawEntry], encoder: PairEncoder) -> list[En
 
 def sampling_settings(data: FinetuneDataSettings, seed: int) -> SamplingSettings:
     """Return how entries are mixed."""
-    start, end, epochs = data.temperature_start, data.temperature_end, data.temperature_epochs
-    temperature = None
-    if start is not None and end is not None and epochs is not None:
-        temperature = TemperatureSchedule(start=start, end=end, epochs=epochs)
+    temperature = temperature_schedule(
+        data.temperature_start, data.temperature_end, data.temperature_epochs
+    )
     return SamplingSettings(
         max_length=_ANY_LENGTH, seed=seed, alpha=data.alpha, temperature=temperature
     )

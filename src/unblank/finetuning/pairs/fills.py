@@ -68,7 +68,9 @@ def encode_fills(
         source = glm_part_a(encode_with_blanks(tokenizer, pair.source), special)
         answers = encode_texts(tokenizer, [f" {answer}" for answer in pair.targets])
         target = [i for answer in answers for i in (*answer, special.eop)][:-1]
-        if problem := _too_long(len(source), len(target) + 1, settings):
+        problem = _too_long("source", len(source), settings.max_source_length)
+        problem = problem or _too_long("target", len(target) + 1, settings.max_target_length)
+        if problem:
             if settings.too_long != "skip":
                 raise ValueError(
                     f"{pair.place}: {problem}: shorten it, raise the limit, or leave it out "
@@ -107,9 +109,7 @@ def _require_as_many(pair: TextPair) -> None:
         )
 
 
-def _too_long(source_length: int, target_length: int, settings: PairSettings) -> str:
-    for side, length in (("source", source_length), ("target", target_length)):
-        limit = getattr(settings, f"max_{side}_length")
-        if length > limit:
-            return f"the {side} has {length} tokens, but seq2seq.max_{side}_length is {limit}"
-    return ""
+def _too_long(side: str, length: int, limit: int) -> str:
+    if length <= limit:
+        return ""
+    return f"the {side} has {length} tokens, but seq2seq.max_{side}_length is {limit}"

@@ -118,7 +118,7 @@ def open_pairs(
         data=data,
         pairs=pairs,
         train=train,
-        generation=generation,
+        answering=Answering.of(generation, pairs.max_target_length),
         metric=metric,
     )
 
@@ -134,7 +134,7 @@ def pair_training(
     data: FinetuneDataSettings,
     pairs: PairSettings,
     train: FinetuneTrainSettings,
-    generation: GenerationSettings,
+    answering: Answering,
     metric: str,
 ) -> PairTraining:
     """Return the training on pairs, wherever they come from.
@@ -149,7 +149,7 @@ def pair_training(
         data: the `data` section, for plain text beside the pairs.
         pairs: the `seq2seq` section.
         train: the `train` section.
-        generation: the `generation` section.
+        answering: how held-out sources are answered.
         metric: the score that chooses the best checkpoint.
     """
     plain_text, plain_content = _plain_text_of(data, tokenizer, pairs, train, context.world)
@@ -174,7 +174,7 @@ def pair_training(
             content=[*(entry.content for entry in encoded), *plain_content],
         ),
         held_out=held_out,
-        answering=Answering.of(generation, generation.max_tokens or pairs.max_target_length - 1),
+        answering=answering,
     )
 
 

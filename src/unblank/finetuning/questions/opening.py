@@ -10,12 +10,10 @@ from transformers import PreTrainedTokenizerFast
 from unblank.data.drawing import drawn_places
 from unblank.data.language_files import LanguageFile, find_language_files
 from unblank.engine.logging import Display
-from unblank.engine.parallel import World
 from unblank.engine.training import RunContext
 from unblank.families.settings import ModelSettings, TokenizerSettings
 from unblank.families.table import family_of_run
 from unblank.finetuning.pairs.answers import Answering
-from unblank.finetuning.pairs.encoded import EncodedPairs
 from unblank.finetuning.pairs.encoding import PairEncoder
 from unblank.finetuning.pairs.entries import RawEntry
 from unblank.finetuning.pairs.opening import (
@@ -102,24 +100,37 @@ def open_questions(
         prepare_tokenizer(known)
     special, in_blank = family.special_ids(known), family.writes == "blanks"
     encoder = QuestionEncoder(known, special, questions.prompts, pairs.blank if in_blank else "")
-    asked = [_ask(entry, encoder, pairs, world) for entry in entries]
-    measured = [_ask(entry, encoder, pairs, world) for entry in held_out]
+    asked, measured = (
+        [
+            ask(entry.questions, encoder, pairs.max_source_length, show_progress=world.is_main)
+            for entry in some
+        ]
+        for some in (entries, held_out)
+    )
     _show(context.display, [*entries, *held_out], [*asked, *measured], len(entries))
     encoded = [windows_as_pairs(one, encoder, pairs.max_target_length, train.seed) for one in asked]
+    answering = Answering.of(generation, pairs.max_target_length)
     as_pairs = pair_training(
         context,
         start,
         known,
         PairEncoder(known, special, pairs, in_blank, world.is_main),
         encoded,
-        _held_out_pairs(context, held_out, measured, encoder, pairs, train),
+        HeldOutPairs(  # the windows with an answer
+            entries=[
+                windows_as_pairs(one, encoder, pairs.max_target_length, None) for one in measured
+            ],
+            names=[str(entry.file.path) for entry in held_out],
+            measured=None,
+            is_shared=train.parallel == "ddp",
+            precision=context.precision,
+        ),
         data=data,
         pairs=pairs,
         train=train,
-        generation=generation,
+        answering=answering,
         metric="loss",
     )
-    answering = Answering.of(generation, generation.max_tokens or pairs.max_target_length - 1)
     at_least_one = replace(answering.options, min_tokens=max(1, generation.min_tokens))
     held_out_questions = HeldOutQuestions(
         asked=[one for entry in measured for one in entry],
@@ -131,27 +142,6 @@ def open_questions(
     )
     counts = WindowCounts.of([one for entry in asked for one in entry])
     return QuestionTraining(as_pairs, held_out_questions, metric, counts)
-
-
-def _held_out_pairs(
-    context: RunContext,
-    entries: Sequence[_Entry],
-    asked: Sequence[Sequence[AskedQuestion]],
-    encoder: QuestionEncoder,
-    pairs: PairSettings,
-    train: FinetuneTrainSettings,
-) -> HeldOutPairs:
-    """Return the windows with an answer, whose loss is measured."""
-    encoded: list[EncodedPairs] = [
-        windows_as_pairs(one, encoder, pairs.max_target_length, None) for one in asked
-    ]
-    return HeldOutPairs(
-        entries=encoded,
-        names=[str(entry.file.path) for entry in entries],
-        measured=None,
-        is_shared=train.parallel == "ddp",
-        precision=context.precision,
-    )
 
 
 def _read(entries: Sequence[str]) -> list[_Entry]:
@@ -179,12 +169,6 @@ def _as_texts(entry: _Entry) -> RawEntry:
         for one in entry.questions
     ]
     return RawEntry(str(entry.file.path), texts, None)
-
-
-def _ask(
-    entry: _Entry, encoder: QuestionEncoder, pairs: PairSettings, world: World
-) -> list[AskedQuestion]:
-    return ask(entry.questions, encoder, pairs.max_source_length, show_progress=world.is_main)
 
 
 def _show(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from unblank.settings.choices import PromptMode
 from unblank.settings.ranges import check_values
 
 __all__ = ["QuestionMetric", "QuestionSettings"]
@@ -14,7 +15,7 @@ QuestionMetric = Literal["f1", "em", "char_f1", "loss"]
 class QuestionSettings:
     """Question answering (--task qa)."""
 
-    prompts: Literal["english", "translated", "universal"] = "english"
+    prompts: PromptMode = "english"
     """In which words a question is put: English ones, those of its language, or none."""
     rules: Literal["squad", "mlqa"] = "squad"
     """Whose official rules score the answers: SQuAD's (also XQuAD and TyDiQA), or MLQA's, which

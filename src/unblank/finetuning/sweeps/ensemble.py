@@ -6,7 +6,6 @@ one classifier by an ensemble's answers to unlabelled text, is not here.
 """
 
 import json
-import os
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +26,7 @@ from unblank.finetuning.settings import FinetuneSettings
 from unblank.finetuning.sweeps.score_table import score_table
 from unblank.integrity import write_atomically
 from unblank.plurals import counted
-from unblank.process import LEFT_ALONE, MemoryArrangement
+from unblank.process import LEFT_ALONE, MemoryArrangement, process_count
 from unblank.prompting.examples import TaskExample, read_examples
 from unblank.prompting.task_files import load_task
 
@@ -96,7 +95,7 @@ def _ensemble_members(settings: FinetuneSettings) -> list[FinetuneSettings]:
             "an ensemble averages the predictions of validations, and train.validate_every is 0: "
             "leave it out, or give a number of steps"
         )
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if process_count() > 1:
         raise ValueError(
             "an ensemble runs in one process: start each pattern with torchrun instead"
         )

@@ -1,6 +1,5 @@
 """A grid of settings: one run for each combination, then the best by the task's score."""
 
-import os
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from itertools import product
@@ -18,7 +17,7 @@ from unblank.finetuning.run import run_finetune
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.finetuning.sweeps.ensemble import run_ensemble
 from unblank.finetuning.sweeps.seeds import seed_settings
-from unblank.process import LEFT_ALONE, MemoryArrangement
+from unblank.process import LEFT_ALONE, MemoryArrangement, process_count
 
 __all__ = ["run_finetune_command"]
 
@@ -61,7 +60,7 @@ def run_finetune_command(
         return _run(settings, given, memory)
     if not settings.data.is_validated:
         raise ValueError("a grid needs held-out examples to choose by: give --data.validation FILE")
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if process_count() > 1:
         raise ValueError("a grid runs in one process: start each combination with torchrun instead")
     require_possible_method(settings, given)
     points = []

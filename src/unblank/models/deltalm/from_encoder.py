@@ -23,19 +23,21 @@ _DecoderStart = Literal["interleaved", "vanilla", "vanilla-random-cross-attentio
 layer j, cross-attention copied from self-attention. "vanilla-random-cross-attention": the same with
 random cross-attention. "random": an interleaved model that only takes the encoder's sizes."""
 
-_BOTTOM = {"self_attn": "self_attn", "self_attn_norm": "self_attn_norm"} | {
-    "bottom_mlp": "mlp",
-    "bottom_mlp_norm": "mlp_norm",
-}
-_TOP = {"cross_attn": "self_attn", "cross_attn_norm": "self_attn_norm"} | {
-    "mlp": "mlp",
-    "mlp_norm": "mlp_norm",
-}
-_VANILLA = {"self_attn": "self_attn", "self_attn_norm": "self_attn_norm"} | {
-    "mlp": "mlp",
-    "mlp_norm": "mlp_norm",
-}
+_SELF_ATTENTION = {"self_attn": "self_attn", "self_attn_norm": "self_attn_norm"}
 _CROSS_ATTENTION = {"cross_attn": "self_attn", "cross_attn_norm": "self_attn_norm"}
+_BOTTOM_MLP = {"bottom_mlp": "mlp", "bottom_mlp_norm": "mlp_norm"}
+_MLP = {"mlp": "mlp", "mlp_norm": "mlp_norm"}
+
+_SIZES = (
+    "hidden_size",
+    "encoder_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+    "normalize_before",
+    "layernorm_embedding",
+)
+"""Fields that a DeltaLM must share with the encoder that it starts from."""
 
 
 def deltalm_from_encoder(
@@ -69,12 +71,9 @@ def deltalm_from_encoder(
         )
     decoder_layers = layers // 2 if is_interleaved else layers
     config = DeltaLMConfig(
-        **{
-            **fields,
-            "decoder_layers": decoder_layers,
-            "interleaved_decoder": is_interleaved,
-            **overrides,
-        }
+        **fields
+        | {"decoder_layers": decoder_layers, "interleaved_decoder": is_interleaved}
+        | overrides
     )
     model = DeltaLMForConditionalGeneration(config)
     if start != "random":
@@ -98,11 +97,14 @@ def decoder_sources(num_layers: int, start: _DecoderStart) -> Iterator[tuple[str
     yield "embeddings.", "embeddings."
     yield "norm.", "norm."
     for layer in range(num_layers):
-        parts = [(layer, _VANILLA)]
+        parts = [(layer, _SELF_ATTENTION | _MLP)]
         if start == "interleaved":
-            parts = [(2 * layer, _BOTTOM), (2 * layer + 1, _TOP)]
+            parts = [
+                (2 * layer, _SELF_ATTENTION | _BOTTOM_MLP),
+                (2 * layer + 1, _CROSS_ATTENTION | _MLP),
+            ]
         elif start == "vanilla":
-            parts = [(layer, _VANILLA | _CROSS_ATTENTION)]
+            parts = [(layer, _SELF_ATTENTION | _CROSS_ATTENTION | _MLP)]
         for encoder_layer, names in parts:
             for ours, theirs in names.items():
                 yield f"layers.{layer}.{ours}.", f"layers.{encoder_layer}.{theirs}."
@@ -141,15 +143,3 @@ def _check_sizes(config: DeltaLMConfig, fields: dict[str, Any]) -> None:
         ours = getattr(config, name)
         if name in _SIZES and ours != value:
             raise ValueError(f"{name} is {value} in the encoder: {ours} does not fit its tensors")
-
-
-_SIZES = (
-    "hidden_size",
-    "encoder_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "max_position_embeddings",
-    "normalize_before",
-    "layernorm_embedding",
-)
-"""Fields that a DeltaLM must share with the encoder that it starts from."""

@@ -2,22 +2,19 @@
 
 It opens the folder of a pretrained ELECTRA, whose discriminator is left out.
 
-Shapes: `B` rows, `T` tokens, `D` width, `V` vocabulary.
+Shapes: `B` rows, `T` tokens of the text, `S` tokens as they are read, `D` width.
 """
 
 from copy import deepcopy
 from typing import Any
 
 from torch import Tensor, nn
-from transformers.modeling_outputs import MaskedLMOutput
-from transformers.utils.generic import can_return_tuple
+from transformers.modeling_outputs import BaseModelOutputWithPast
 
-from unblank.models.arguments import check_rest, given_tokens
 from unblank.models.electra.configuration import ElectraInfillConfig
-from unblank.models.glm.masked import special_ids_in
-from unblank.models.glm.modeling import GlmInfillModel, GlmInfillPreTrainedModel
-from unblank.models.glm.part_a import part_a
-from unblank.models.loss import loss_per_item, token_loss
+from unblank.models.glm.masked import MaskedInfillModel
+from unblank.models.glm.modeling import GlmInfillModel
+from unblank.models.glm.part_a import PartA
 
 __all__ = ["ElectraInfillForMaskedLM"]
 
@@ -30,8 +27,8 @@ class _SharedTokenTable(nn.Module):
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
 
 
-class ElectraInfillForMaskedLM(GlmInfillPreTrainedModel):
-    """The generator with its tied head; transformers' `fill-mask`."""
+class ElectraInfillForMaskedLM(MaskedInfillModel):
+    """The generator with its tied head."""
 
     config: ElectraInfillConfig
     base_model_prefix = "generator"
@@ -60,58 +57,15 @@ class ElectraInfillForMaskedLM(GlmInfillPreTrainedModel):
         self.model.embed_tokens = value
         self.generator.embed_tokens = value
 
-    @can_return_tuple
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        labels: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-        num_items_in_batch: Tensor | int | None = None,
-        return_logits: bool | None = None,
-        **kwargs: Any,
-    ) -> MaskedLMOutput:
-        """Return the logits of every token.
-
-        What is read may have more columns than the text: `[CLS]` and an end, put there where they
-        are missing; hidden states and attentions have them too.
-
-        Args:
-            input_ids: int64[B, T], texts with masks, as a tokenizer gives them.
-            attention_mask: [B, T], non-zero on real tokens; None if all are real.
-            labels: int64[B, T], aligned, -100 where not scored.
-            inputs_embeds: float[B, T, D], in place of `input_ids`.
-            num_items_in_batch: scored positions of a whole step, by which the summed loss is
-                divided; None for those of this call.
-            return_logits: None leaves them out in training with labels.
-            **kwargs: `output_hidden_states`, `output_attentions` and `return_dict`.
-
-        Raises:
-            TypeError: an argument that the model does not have.
-            ValueError: both or neither of ids and embeddings, or a text that is too long.
-        """
-        check_rest(kwargs)
-        given = given_tokens(input_ids, inputs_embeds)
-        embed = self.get_input_embeddings()
-        token_ids = given if inputs_embeds is None else special_ids_in(given, embed, self.config)
-        read = part_a(token_ids, attention_mask, self.config)
-        if inputs_embeds is None:
-            tokens = {"input_ids": read.around(given)}
-        else:
-            tokens = {"inputs_embeds": read.around_embedded(given, embed)}
-        places_BS = (read.is_real.cumsum(1) - 1).clamp(min=0)
+    def _encode(
+        self, read: PartA, input_ids: Tensor | None, inputs_embeds: Tensor | None, **kwargs: Any
+    ) -> tuple[BaseModelOutputWithPast, Tensor]:
         outputs = self.generator(
-            **tokens, attention_mask=read.is_real, position_ids=places_BS, use_cache=False, **kwargs
+            input_ids=input_ids,
+            inputs_embeds=inputs_embeds,
+            attention_mask=read.is_real,
+            position_ids=(read.is_real.cumsum(1) - 1).clamp(min=0),
+            use_cache=False,
+            **kwargs,
         )
-        hidden_BTD = outputs.last_hidden_state[:, read.text]
-        loss_sum, num_scored = None, None
-        if labels is not None:
-            loss_sum, num_scored = token_loss(hidden_BTD, self.lm_head.weight, labels)
-        if return_logits is None:
-            return_logits = labels is None or not self.training
-        return MaskedLMOutput(
-            loss=loss_per_item(loss_sum, num_scored, num_items_in_batch),
-            logits=self.lm_head(hidden_BTD) if return_logits else None,
-            hidden_states=outputs.hidden_states,
-            attentions=outputs.attentions,
-        )
+        return outputs, outputs.last_hidden_state[:, read.text]

@@ -10,13 +10,9 @@ from transformers import (
 
 from unblank.models.ganlm.classification import GanLMForSequenceClassification
 from unblank.models.ganlm.configuration import GanLMConfig
-from unblank.models.ganlm.modeling import (
-    GanLMForConditionalGeneration,
-    GanLMForPreTraining,
-    GanLMModel,
-    GanLMPreTrainingOutput,
-)
+from unblank.models.ganlm.modeling import GanLMForConditionalGeneration, GanLMModel
 from unblank.models.ganlm.presets import GANLM_PRESETS, ganlm_config
+from unblank.models.ganlm.pretraining import GanLMForPreTraining, GanLMPreTrainingOutput
 
 __all__ = [
     "GANLM_PRESETS",

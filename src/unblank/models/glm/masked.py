@@ -8,29 +8,28 @@ Shapes: `B` rows, `T` tokens of the text, `S` tokens as they are read, `N` spans
 vocabulary.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers.modeling_outputs import MaskedLMOutput
+from transformers.modeling_outputs import BaseModelOutputWithPast, MaskedLMOutput
 from transformers.utils.generic import can_return_tuple
 
 from unblank.models.arguments import check_rest, given_tokens
 from unblank.models.glm.layout import blank_ids, span_start_id
-from unblank.models.glm.modeling import GlmInfillWithHead
-from unblank.models.glm.part_a import part_a, special_ids_of
+from unblank.models.glm.modeling import GlmInfillPreTrainedModel, GlmInfillWithHead
+from unblank.models.glm.part_a import PartA, part_a, special_ids_of
 from unblank.models.loss import loss_per_item, token_loss
 
-__all__ = ["GlmInfillForMaskedLM", "special_ids_in"]
+__all__ = ["GlmInfillForMaskedLM", "MaskedInfillModel"]
 
 
-class GlmInfillForMaskedLM(GlmInfillWithHead):
-    """Logits of the first token of every blank, where the blank is; transformers' `fill-mask`."""
+class MaskedInfillModel(GlmInfillPreTrainedModel, ABC):
+    """A model that guesses at each blank of a text, in one pass; transformers' `fill-mask`."""
 
-    def text_outputs(self, token_ids: Tensor) -> dict[str, Tensor]:
-        """Return the logits at every column, as the texts are read here."""
-        return {"logits": self(input_ids=token_ids).logits}
+    lm_head: nn.Linear
 
     @can_return_tuple
     def forward(
@@ -43,11 +42,11 @@ class GlmInfillForMaskedLM(GlmInfillWithHead):
         return_logits: bool | None = None,
         **kwargs: Any,
     ) -> MaskedLMOutput:
-        """Return the logits of each blank's first token, with no other blank filled.
+        """Return the logits of every column of the texts.
 
-        Other columns have the logits of the encoded text, which a GLM is not trained on. What is
-        read has more columns than the text: `[CLS]` and an end, put there where they are missing,
-        and a `[sop]` for each blank; hidden states and attentions have them too.
+        What is read may have more columns than the text: `[CLS]` and an end, put there where they
+        are missing, and a `[sop]` for each blank of a GLM; hidden states and attentions have them
+        too.
 
         Args:
             input_ids: int64[B, T], texts with blanks, as a tokenizer gives them.
@@ -67,26 +66,13 @@ class GlmInfillForMaskedLM(GlmInfillWithHead):
         check_rest(kwargs)
         given = given_tokens(input_ids, inputs_embeds)
         embed = self.get_input_embeddings()
-        token_ids = given if inputs_embeds is None else special_ids_in(given, embed, self.config)
+        token_ids = given if inputs_embeds is None else _special_ids_in(given, embed, self.config)
         read = part_a(token_ids, attention_mask, self.config)
-        spans = _first_columns(read.is_blank)
-        starts_BN = torch.full_like(spans, span_start_id(self.config))
         if inputs_embeds is None:
-            tokens = {"input_ids": torch.cat([read.around(given), starts_BN], dim=1)}
+            outputs, hidden_BTD = self._encode(read, read.around(given), None, **kwargs)
         else:
             around = read.around_embedded(given, embed)
-            tokens = {"inputs_embeds": torch.cat([around, embed(starts_BN)], dim=1)}
-        outputs = self.model(
-            **tokens,
-            attention_mask=_visible(read.is_real, spans.shape[1]),
-            position_ids=_positions(read.is_real, spans + read.text.start),
-            use_cache=False,
-            **kwargs,
-        )
-        num_read = read.is_real.shape[1]
-        at_text_BTD = outputs.last_hidden_state[:, read.text]
-        at_starts_BND = outputs.last_hidden_state[:, num_read:]
-        hidden_BTD = _at_blanks(at_text_BTD, at_starts_BND, read.is_blank)
+            outputs, hidden_BTD = self._encode(read, None, around, **kwargs)
         loss_sum, num_scored = None, None
         if labels is not None:
             loss_sum, num_scored = token_loss(hidden_BTD, self.lm_head.weight, labels)
@@ -99,15 +85,56 @@ class GlmInfillForMaskedLM(GlmInfillWithHead):
             attentions=outputs.attentions,
         )
 
+    @abstractmethod
+    def _encode(
+        self, read: PartA, input_ids: Tensor | None, inputs_embeds: Tensor | None, **kwargs: Any
+    ) -> tuple[BaseModelOutputWithPast, Tensor]:
+        """Return the output over all that is read, and the states of the text, float[B, T, D].
 
-def special_ids_in(embedded_BTD: Tensor, embed: nn.Embedding, config: Any) -> Tensor:
-    """Return int64[B, T], the ids of what matters to a layout in embedded texts, else -1.
+        Args:
+            read: how the texts are read.
+            input_ids: int64[B, S], the texts and what is read around them.
+            inputs_embeds: float[B, S, D], in place of `input_ids`.
+            **kwargs: passed to the Transformer.
+        """
 
-    Args:
-        embedded_BTD: of the texts.
-        embed: the token embedding.
-        config: of the model.
+
+class GlmInfillForMaskedLM(MaskedInfillModel, GlmInfillWithHead):
+    """Logits of the first token of every blank, where the blank is, with no other blank filled.
+
+    Other columns have the logits of the encoded text, which a GLM is not trained on.
     """
+
+    def text_outputs(self, token_ids: Tensor) -> dict[str, Tensor]:
+        """Return the logits at every column, as the texts are read here."""
+        return {"logits": self(input_ids=token_ids).logits}
+
+    def _encode(
+        self, read: PartA, input_ids: Tensor | None, inputs_embeds: Tensor | None, **kwargs: Any
+    ) -> tuple[BaseModelOutputWithPast, Tensor]:
+        spans = _first_columns(read.is_blank)
+        starts_BN = torch.full_like(spans, span_start_id(self.config))
+        if input_ids is not None:
+            input_ids = torch.cat([input_ids, starts_BN], dim=1)
+        if inputs_embeds is not None:
+            starts_BND = self.get_input_embeddings()(starts_BN)
+            inputs_embeds = torch.cat([inputs_embeds, starts_BND], dim=1)
+        outputs = self.model(
+            input_ids=input_ids,
+            inputs_embeds=inputs_embeds,
+            attention_mask=_visible(read.is_real, spans.shape[1]),
+            position_ids=_positions(read.is_real, spans + read.text.start),
+            use_cache=False,
+            **kwargs,
+        )
+        num_read = read.is_real.shape[1]
+        at_text_BTD = outputs.last_hidden_state[:, read.text]
+        at_starts_BND = outputs.last_hidden_state[:, num_read:]
+        return outputs, _at_blanks(at_text_BTD, at_starts_BND, read.is_blank)
+
+
+def _special_ids_in(embedded_BTD: Tensor, embed: nn.Embedding, config: Any) -> Tensor:
+    """Return int64[B, T], the ids of what matters to a layout in embedded texts, else -1."""
     around = (config.cls_token_id, config.sep_token_id, config.eos_token_id)
     known = [*blank_ids(config), *(one for one in around if one is not None)]
     return special_ids_of(embedded_BTD, embed, known)

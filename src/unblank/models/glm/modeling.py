@@ -19,25 +19,17 @@ from transformers.utils import ModelOutput
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
-from unblank.examples import IGNORE_INDEX
 from unblank.models.arguments import check_rest, given_tokens
-from unblank.models.attention import (
-    prepare_mask,
-    warn_without_weights,
-)
+from unblank.models.attention import prepare_mask, warn_without_weights
 from unblank.models.caches import count_cached
 from unblank.models.glm.configuration import GlmInfillConfig
 from unblank.models.glm.generation import BlankGenerationMixin
+from unblank.models.glm.inputs import both_positions, visibility
 from unblank.models.initialization import GLM_STACK, draw_weights
-from unblank.models.kept_logits import kept_columns
+from unblank.models.kept_logits import columns_to_compute, kept_columns
 from unblank.models.layers import SelfAttention, TransformerLayer, compute_dtype
 from unblank.models.loss import loss_per_item, token_loss
-from unblank.models.masks import (
-    packed_visibility,
-    prefix_visibility,
-    queries_only,
-    with_prompt_keys,
-)
+from unblank.models.masks import queries_only, with_prompt_keys
 from unblank.models.positions import check_positions
 from unblank.models.pretrained import InfillPreTrainedModel
 
@@ -48,9 +40,6 @@ __all__ = [
     "GlmInfillPreTrainedModel",
     "GlmInfillWithHead",
 ]
-
-_COLUMNS_MULTIPLE = 64
-"""The last layer computes a multiple of this many columns."""
 
 _PEFT_PROMPT_NAME = "embeddings.word_embeddings"
 """The attribute in which PEFT's prompt methods look for the word embedding first."""
@@ -202,7 +191,7 @@ class GlmInfillModel(GlmInfillPreTrainedModel):
                 "with past_key_values, give position_ids: a cache does not say which blank its new "
                 "tokens fill"
             )
-        visible = _visibility(
+        visible = visibility(
             inputs_embeds, num_cached, attention_mask, prefix_lengths,
             segment_ids, is_prefix, branch_ends,
         )  # fmt: skip
@@ -232,98 +221,12 @@ class GlmInfillModel(GlmInfillPreTrainedModel):
     def _positions(
         self, inputs_embeds: Tensor, position_ids: Tensor | None, block_position_ids: Tensor | None
     ) -> Tensor:
-        position_ids = _both_positions(inputs_embeds, position_ids, block_position_ids)
+        position_ids = both_positions(inputs_embeds, position_ids, block_position_ids)
         check_positions(position_ids, self.embed_positions, self.config.max_position_embeddings)
         positions: Tensor = self.embed_positions(position_ids[0])
         if self.config.block_position_encoding:
             positions = positions + self.embed_block_positions(position_ids[1])
         return positions
-
-
-def _both_positions(
-    inputs_embeds: Tensor, position_ids: Tensor | None, block_position_ids: Tensor | None
-) -> Tensor:
-    """Return int64[2, B, T] however the positions were given."""
-    rows, tokens = inputs_embeds.shape[:2]
-    if position_ids is None:
-        position_ids = torch.arange(tokens, device=inputs_embeds.device).expand(rows, tokens)
-    if position_ids.dim() == 2 and position_ids.shape[0] in (1, rows):
-        position_ids = position_ids.expand(rows, -1)
-        inside = block_position_ids
-        if inside is None:
-            inside = torch.zeros_like(position_ids)
-        if inside.shape == position_ids.shape == (rows, tokens):
-            return torch.stack([position_ids, inside])
-    elif block_position_ids is None and position_ids.shape == (2, rows, tokens):
-        return position_ids
-    given = f"position_ids has shape {tuple(position_ids.shape)}"
-    if block_position_ids is not None:
-        given += f" and block_position_ids {tuple(block_position_ids.shape)}"
-    raise ValueError(
-        f"{given}: a GLM needs position_ids of shape (2, {rows}, {tokens}), positions in Part A, "
-        f"then positions inside the span; or both apart, each of shape ({rows}, {tokens})"
-    )
-
-
-def _visibility(
-    inputs_embeds: Tensor,
-    num_cached: int,
-    attention_mask: Tensor | None,
-    prefix_lengths: Tensor | None,
-    segment_ids: Tensor | None,
-    is_prefix: Tensor | None,
-    branch_ends: Tensor | None,
-) -> Tensor | None:
-    rows, tokens = inputs_embeds.shape[:2]
-    if segment_ids is None and (is_prefix is not None or branch_ends is not None):
-        given = "is_prefix" if is_prefix is not None else "branch_ends"
-        raise ValueError(f"{given} applies to packed rows only: give segment_ids with it")
-    if attention_mask is not None and attention_mask.dim() == 4:
-        if prefix_lengths is not None or segment_ids is not None:
-            raise ValueError(
-                "a 4-D attention_mask is complete: leave prefix_lengths and segment_ids out"
-            )
-        return attention_mask.bool()
-    if segment_ids is not None:
-        if is_prefix is None or prefix_lengths is not None or attention_mask is not None:
-            raise ValueError("segment_ids need is_prefix, and exclude every other mask")
-        if num_cached:
-            raise ValueError("packed rows with a cache need a 4-D attention_mask")
-        return packed_visibility(segment_ids, is_prefix, branch_ends)
-    if prefix_lengths is None and num_cached == 0 and attention_mask is None:
-        return None
-    if prefix_lengths is None or num_cached:
-        # New tokens after a cache are Part B; without a cache and a prefix, all is Part A.
-        length = 0 if num_cached else tokens
-        prefix_lengths = torch.full((rows,), length, device=inputs_embeds.device)
-        if num_cached and tokens == 1 and attention_mask is None:
-            return None
-    if num_cached:
-        prefix_lengths = torch.full_like(prefix_lengths, num_cached)
-    return prefix_visibility(prefix_lengths, tokens, num_cached, attention_mask)
-
-
-def _wanted_columns(
-    num_tokens: int, labels: Tensor | None, logits_to_keep: int | Tensor | None
-) -> Tensor | None:
-    """Return the columns that the head needs, int64[B or 1, Q]; None for all of them.
-
-    With labels these are the scored ones; rows with fewer are filled up with unscored columns, to
-    a round number: compilers and oneDNN make a kernel for every shape they meet, and keep it.
-    """
-    if labels is None:
-        if isinstance(logits_to_keep, Tensor):
-            columns_T = torch.arange(num_tokens, device=logits_to_keep.device)
-            return columns_T[logits_to_keep][None]
-        if logits_to_keep is None or not 0 < logits_to_keep < num_tokens:
-            return None
-        return torch.arange(num_tokens - logits_to_keep, num_tokens)[None]
-    is_scored = labels != IGNORE_INDEX
-    most = int(is_scored.sum(dim=1).max())
-    most += -most % _COLUMNS_MULTIPLE
-    if not 0 < most < num_tokens:
-        return None
-    return is_scored.long().argsort(dim=1, descending=True, stable=True)[:, :most]
 
 
 class GlmInfillWithHead(GlmInfillPreTrainedModel):
@@ -411,7 +314,7 @@ class GlmInfillForConditionalGeneration(BlankGenerationMixin, GlmInfillWithHead)
         is_some = isinstance(logits_to_keep, Tensor) or bool(logits_to_keep)
         if return_logits and (labels is not None or not is_some):
             is_all = True
-        columns = None if is_all else _wanted_columns(tokens.shape[1], labels, logits_to_keep)
+        columns = None if is_all else columns_to_compute(tokens.shape[1], labels, logits_to_keep)
         if columns is not None:
             columns = columns.to(tokens.device).expand(tokens.shape[0], -1)
         outputs = self.model(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from unblank.models.glm.layout import blank_ids
 
-__all__ = ["part_a", "special_ids_of"]
+__all__ = ["PartA", "part_a", "special_ids_of"]
 
 
 @dataclass(frozen=True, slots=True)

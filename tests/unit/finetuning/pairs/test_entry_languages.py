@@ -64,9 +64,9 @@ def test_hints_of_a_source_are_in_the_language_of_the_target(tmp_path):
     assert (tagged[0].tag, tagged[0].languages) == ("__fr__", "en-fr")
     with pytest.raises(ValueError, match=r"hint.*unknown"):
         read_entries(data, [str(path)], None)
-    with pytest.raises(ValueError, match="'summary' has no word in is"):
+    with pytest.raises(ValueError, match=r"'summary'.*\bis\b"):
         read_entries(data, [f"{path}@is"], None)
-    with pytest.raises(ValueError, match="no hint 'title'"):
+    with pytest.raises(ValueError, match="'title'"):
         read_entries(replace(data, source="{hint:title}"), [f"{path}@en"], None)
 
 
@@ -95,7 +95,7 @@ def test_regions_and_scripts_are_told_from_languages():
     assert language_codes("zh-TW-en") == ["zh-Hant", "en"]
     assert str(find_direction("eng-zho-Hant")) == "en-zh-Hant"
     for wrong in ("en", "en-de-fr", "en-xq"):
-        with pytest.raises(ValueError, match="direction of translation"):
+        with pytest.raises(ValueError, match=repr(wrong)):
             find_direction(wrong)
 
 

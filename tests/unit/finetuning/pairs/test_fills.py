@@ -66,11 +66,11 @@ def test_what_does_not_fit_is_refused_or_skipped_and_named(tiny):
         wrong = TextPair("f, line 3", "a [MASK] b [MASK]", targets)
         with pytest.raises(ValueError, match=r"f, line 3: .* 2 blanks"):
             encoder(tiny).encode([*PAIRS, wrong], None, "f")
-    with pytest.raises(ValueError, match=r"f, line 1: the source has .*max_source_length is 9"):
+    with pytest.raises(ValueError, match=r"f, line 1: .*\bmax_source_length\b.*\b9\b"):
         encoder(tiny, max_source_length=9).encode(PAIRS, None, "f")
     left = encoder(tiny, max_source_length=9, too_long="skip").encode(PAIRS, None, "f")
     assert (left.places, left.num_skipped) == (("f, line 2",), 1)
-    with pytest.raises(ValueError, match="take no tag"):
+    with pytest.raises(ValueError, match=r"data\.languages"):
         encoder(tiny).encode(PAIRS, 7, "f")
 
 

@@ -72,7 +72,7 @@ def test_parquet_gives_the_same_pairs_as_json_lines(tmp_path):
         ({"s": None, "t": "x"}, r"line 2: .*source.*'s'"),
         ({"s": "a", "t": []}, "line 2: .*empty list"),
         ({"s": "a", "t": ["x", ""]}, "line 2: .*empty"),
-        ({"s": "a", "tt": "x"}, "line 2: .*'t'.*'s', 'tt'; did you mean 'tt'"),
+        ({"s": "a", "tt": "x"}, "line 2: .*'t'.*'s', 'tt'"),
         ({"s": 3, "t": "x"}, "line 2: field 's' .*'?3'?"),
         ([1], "line 2: .*JSON object"),
     ],
