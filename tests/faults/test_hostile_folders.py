@@ -21,6 +21,9 @@ from tiny_models import tiny_unblank
 
 from unblank import cli
 from unblank.api import load
+from unblank.describing.folder import describe_folder
+from unblank.finetuning.labels.tuned import open_label_model
+from unblank.untrusted.opening import config_in, tokenizer_in
 
 OPENERS = SOURCE / "untrusted"
 BYPASSES = {
@@ -248,6 +251,17 @@ def test_a_hostile_folder_is_refused_by_name(folder, kind):
     assert named in str(caught.value)
     assert str(folder.parent) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore:.*holds code")
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
+@pytest.mark.parametrize("target", ["itself", "nothing"])
+def test_a_link_that_leads_nowhere_is_named_by_all_that_open_a_folder(folder, name, target):
+    (folder / name).unlink()
+    (folder / name).symlink_to(name if target == "itself" else "not_there")
+    for opened in (load, open_label_model, tokenizer_in, config_in, describe_folder):
+        with pytest.raises(ValueError, match=f"{name} is a symbolic link that leads nowhere"):
+            opened(folder)
 
 
 @pytest.mark.parametrize("fields", [{}, {"auto_map": AUTO_MAP}])

@@ -77,6 +77,25 @@ def test_every_saved_model_has_a_card(tmp_path):
     assert card_of(tmp_path / "second") == "mine"
 
 
+def test_the_card_of_a_classifier_says_what_its_tokenizer_does(tmp_path):
+    def written(**settings):
+        config = {**CONFIG, "architectures": ["GlmInfillForSequenceClassification"], "id2label": {}}
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        if settings:
+            (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+        write_card(tmp_path, {})
+        return card_of(tmp_path)
+
+    assert "tokenizer of its training" in written()
+    assert "does not make the rows" in written(model_max_length=9)
+    frame = {"texts": ["{a}", "{b|bare}"], "truncation": None, "side": "right"}
+    card = written(text_frame=frame)
+    for fact in ("text_pair", "`{a}` and `{b|bare}`", "refused", "reads at most 2,048"):
+        assert fact in card
+    assert "unblank.load" not in card
+    assert "does not make the rows" in written(text_frame={"texts": 5})
+
+
 def test_the_card_of_an_adapter_names_its_base(tmp_path):
     record = {"base_model": "/home/me/models/base", "base_fingerprint": None}
     AdapterRecord(kind="lora", num_parameters=4096, **record).write(tmp_path)

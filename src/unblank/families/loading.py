@@ -109,9 +109,18 @@ def _check_as_written(folder: Path) -> None:
 
 
 def require_folder(folder: Path) -> None:
-    """Raise FileNotFoundError if there is no such folder; the message names similar ones."""
+    """Raise for a folder that cannot be opened, whatever it holds.
+
+    Args:
+        folder: of a model, an adapter or a run.
+
+    Raises:
+        FileNotFoundError: there is no such folder; the message names similar ones.
+        ValueError: a link in it leads out of it, or nowhere.
+    """
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}{near_paths(folder, only_folders=True)}")
+    refuse_links_out(folder)
 
 
 def _check_files(folder: Path, must_write: bool) -> type[PreTrainedModel]:

@@ -29,7 +29,7 @@ from unblank.settings.given import refuse_unused
 from unblank.starting.first_embeddings import start_from_cooccurrence
 from unblank.starting.model import build_model
 
-__all__ = ["Pretraining", "open_pretraining"]
+__all__ = ["open_pretraining"]
 
 
 def open_pretraining(

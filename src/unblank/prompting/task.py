@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from unblank.plurals import numbered
 from unblank.prompting.patterns import End, Pattern, Template
 from unblank.prompting.verbalizers import Verbalizer
 from unblank.prompting.wording import Wording
@@ -142,6 +143,6 @@ class ClozeTask:
         number = self.default_pattern if number is None else number
         if not 0 <= number < len(self.patterns):
             raise ValueError(
-                f"task {self.name!r} has patterns 0 to {len(self.patterns) - 1}, not {number}"
+                f"task {self.name!r} has {numbered(len(self.patterns), 'pattern')}, not {number}"
             )
         return self.patterns[number]

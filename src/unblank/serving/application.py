@@ -41,7 +41,7 @@ _PAGE_HEADERS = {
 }
 """The page loads nothing from elsewhere, and no other page may hold it in a frame."""
 
-_NO_JSON = "the body is not valid JSON"
+_NO_JSON = "the body is not valid JSON, which also has no NaN and no infinite numbers"
 
 _ABOUT = "Blank-infilling language models over HTTP: fill, score, generate, classify, complete."
 

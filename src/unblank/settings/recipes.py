@@ -81,7 +81,7 @@ def from_mapping(kind: type[_Settings], mapping: object, name: str = "") -> _Set
         raise TypeError(
             f"{name or 'a recipe'} must be a mapping of keys to values, got {mapping!r}"
         )
-    hints = _hints_of(kind)
+    hints = _hints_of(kind)  # type: ignore[arg-type]
     allowed = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     for key in mapping:
         if key not in allowed:

@@ -17,7 +17,7 @@ from unblank.families.loading import load_folder
 from unblank.families.table import family_of_model
 from unblank.generation.branches import build_tree
 from unblank.languages import find_language
-from unblank.plurals import counted
+from unblank.plurals import counted, numbered
 from unblank.prompting.asking import Asking
 from unblank.prompting.examples import TaskExample, make_examples, read_examples
 from unblank.prompting.judging import right_label
@@ -114,9 +114,7 @@ def _example(options: ShowTaskOptions, task: ClozeTask) -> TaskExample:
         examples = make_examples(task, dict(task.example), place) or []
     number = options.example or 0
     if number >= len(examples):
-        raise ValueError(
-            f"there is no example {number}: give a number from 0 to {len(examples) - 1}"
-        )
+        raise ValueError(f"there is no example {number}, only {numbered(len(examples), 'example')}")
     return examples[number]
 
 

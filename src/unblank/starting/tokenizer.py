@@ -17,6 +17,7 @@ from unblank.integrity import MANIFEST_NAME, facts_of_files, find_damage, seal
 from unblank.plurals import counted
 from unblank.starting.vocabulary import check_vocabulary
 from unblank.tokenization.fidelity import is_lowercased
+from unblank.tokenization.framing import unframe
 from unblank.tokenization.special import add_sentinels
 from unblank.untrusted.opening import tokenizer_in
 
@@ -69,6 +70,7 @@ def open_tokenizer(
     elif checkpoint is None and (ignored := _ignored(model, settings, family)):
         display.say(f"note: {', '.join(ignored)} ignored: {given} has its tokenizer")
     tokenizer = tokenizer_in(given)
+    unframe(tokenizer)  # a tuned model frames texts in its own way
     if checkpoint is not None and existing is None:
         _require_same_case(tokenizer, settings.lowercase, checkpoint)
     if checkpoint is None and model.init_from is not None and settings.path is not None:

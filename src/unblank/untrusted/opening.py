@@ -14,6 +14,7 @@ from unblank.untrusted.folder import (
     require_safe_folder,
     require_safe_model_folder,
 )
+from unblank.untrusted.links import refuse_links_out
 from unblank.untrusted.panics import panics_named
 from unblank.untrusted.sharded_weights import (
     is_sharded,
@@ -124,6 +125,7 @@ def tokenizer_in(folder: Path) -> "PreTrainedTokenizerFast":
     """
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+    refuse_links_out(folder)
     if not (folder / "tokenizer.json").is_file():
         raise FileNotFoundError(
             f"there is no tokenizer.json in {folder}: `unblank tokenize` makes one"

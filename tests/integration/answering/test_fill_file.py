@@ -196,6 +196,16 @@ def test_a_file_without_output_is_printed_and_alternatives_are_a_table(
     assert f"{token}: " in capsys.readouterr().out
 
 
+def test_a_broken_file_of_rules_is_named_once(model_folder, tmp_path):
+    path = tmp_path / "rules.json"
+    path.write_text('["excludes=e"')
+    with pytest.raises(ValueError, match=r"rules\.json is damaged") as caught:
+        unblank.fill_file(
+            model_folder, [{"text": "a [MASK]"}], tmp_path / "out.csv", rules_file=str(path)
+        )
+    assert str(caught.value).count(str(path)) == 1
+
+
 def test_each_record_keeps_rules_of_all_and_its_own(model_folder, tmp_path):
     records = [
         {"text": "the [MASK] sat", "own": "regex=[a-z]{3}"},

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from unblank.pretraining import training
+from unblank.pretraining import held_out
 from unblank.pretraining.run import run_pretrain
 
 ELECTRA = {"model__preset": "electra-tiny", "objective__masked": 1.0, "objective__token": 0.0}
@@ -20,7 +20,7 @@ def lines(folder, name):
 def measured(monkeypatch):
     """What was measured of which batches: (batches, logits by part and batch) a validation."""
     seen = []
-    measure = training.held_out_losses
+    measure = held_out.held_out_losses
 
     def watched(model, unit, batches, *rest):
         found = {}
@@ -30,7 +30,7 @@ def measured(monkeypatch):
         seen.append(found)
         return measure(model, unit, batches, *rest)
 
-    monkeypatch.setattr(training, "held_out_losses", watched)
+    monkeypatch.setattr(held_out, "held_out_losses", watched)
     return seen
 
 

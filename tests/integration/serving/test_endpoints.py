@@ -238,13 +238,20 @@ def test_a_refusal_names_the_place_in_the_words_of_the_request(client, body, sai
     assert said in error["message"]
 
 
-@pytest.mark.parametrize("content", [b'{"text": "\xff [MASK]"}', b"[" * 100_000, b'{"text": "a'])
+NO_JSON = [
+    *(b'{"text": "\xff [MASK]"}', b"[" * 100_000, b'{"text": "a'),
+    *(b'{"text": "a [MASK]", "temperature": NaN}', b'{"text": "a [MASK]", "seed": Infinity}'),
+    b'{"text": "a [MASK]", "unknown": [-Infinity]}',
+]
+
+
+@pytest.mark.parametrize("content", NO_JSON)
 def test_a_body_that_is_no_json_is_called_so(client, content):
     response = client.post(
         "/v1/fill", content=content, headers={"content-type": "application/json"}
     )
     assert response.status_code == 400
-    assert response.json()["error"]["message"] == "the body is not valid JSON"
+    assert "not valid JSON" in response.json()["error"]["message"]
 
 
 def test_a_header_of_json_is_known_in_any_case(client):

@@ -107,6 +107,7 @@ def test_fill_uses_the_passages_that_fit(capsys, tiny, index_folder, expected):
     assert [one["text"] for one in line["passages"]] == [one.text for one in expected]
     assert sum(one["share"] for one in line["passages"]) == pytest.approx(1.0)
     assert "2 passages for 1 text, none for 0; 1 left out: too long" in err
+    assert "passage_words 100" in err
 
 
 def test_score_prints_the_passages(capsys, tiny, index_folder, expected):

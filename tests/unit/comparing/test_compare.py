@@ -164,7 +164,7 @@ def test_what_has_no_finite_number_is_named(recipe, monkeypatch):
     recipe |= {"finetune": {}, "seeds": [0]}
     recipe["variants"]["GPT"] = None
     loaded = load_comparison(save(recipe))
-    monkeypatch.setattr("unblank.comparing.run._measure_steps", lambda *_: [])
+    monkeypatch.setattr("unblank.comparing.run._measure_step", lambda *_: Step)
     monkeypatch.setattr("unblank.comparing.run._pretrain_step", lambda *_: Step)
     monkeypatch.setattr("unblank.comparing.run._tokenizer_step", lambda _: Step)
     for run, value in zip(loaded.runs(), (3.0, None), strict=True):

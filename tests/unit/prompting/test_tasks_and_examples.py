@@ -74,7 +74,7 @@ def test_words_stay_words(tmp_path):
         (TASK.replace("bad: No", "good: No, bad: Maybe"), "line 2: 'good'"),
         (TASK.replace("{text}", "{text"), "line 4: .* stray brace"),
         (TASK + "metrics: [acuracy]", "line 6: metrics .*'acuracy'.*accuracy"),
-        (TASK + "default_pattern: 4", "line 6: .*0 to 0"),
+        (TASK + "default_pattern: 4", "line 6: .*pattern 0"),
         (TASK.replace("text: end", "text: middle"), r"line 5: shorten\.text.*'middle'"),
         ("patterns: ['{a} [MASK]']", "verbalizer.*candidates"),
         (TASK.replace("shorten", OTHER_LABELS + "shorten"), "'a', 'c'.*'good', 'bad'"),
