@@ -82,7 +82,10 @@ class RowEncoder:
     @property
     def cut(self) -> tuple[int, End] | None:
         """Number of the text that gives way first, and at which end; None if it has other words."""
-        name, end = next(iter(self.task.shorten.items()), ("", "end"))
+        shorten = self.task.shorten
+        if shorten is None:  # the longest of several may be any
+            shorten = dict.fromkeys(self._uses if len(self._uses) == 1 else (), "end")
+        name, end = next(iter(shorten.items()), ("", "end"))
         alone = (FieldUse(name),)
         if alone not in self.task.classifier or self._uses.count(name) > 1:
             return None
