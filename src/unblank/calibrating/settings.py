@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from unblank.settings.choices import DType, Layout, Normalization
-from unblank.settings.marks import Excludes, Needs, PathText, Positional
+from unblank.settings.marks import DataPath, Excludes, Needs, PathText, Positional
 from unblank.settings.ranges import (
     NotNegative,
     NumBeams,
@@ -52,7 +52,7 @@ class CalibrateSettings:
 
     model: Positional[PathText]
     """Folder of a model, a classifier, an adapter or a trained prompt."""
-    data: Path
+    data: DataPath
     """File of any format (docs/data.md). Labels: records of the task. Fills: texts with blanks and
     their answers, or whole texts, in which words are then blanked. Candidates: texts with a blank
     and the right one."""

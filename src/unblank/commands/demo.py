@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from unblank.commands.parsing import parse_settings
-from unblank.settings.marks import Excludes
+from unblank.settings.marks import DataPath, Excludes
 from unblank.settings.ranges import NotNegative, Positive, Seed, check_values
 
 __all__ = ["DemoSettings", "parse", "run"]
@@ -31,7 +31,7 @@ class DemoSettings:
     and the packages that Unblank needs), or your own text.
     """
 
-    text: tuple[Path, ...] = ()
+    text: tuple[DataPath, ...] = ()
     """Your own text: files, folders or globs, of any format (docs/data.md). Default: the
     documentation inside the installed packages."""
     output: Path = Path("unblank-demo")

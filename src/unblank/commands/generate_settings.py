@@ -11,7 +11,7 @@ from unblank.generation.options import GenerationOptions
 from unblank.metrics.bleu_tokenizers import BleuTokenizer
 from unblank.metrics.text import TextMetric
 from unblank.settings.choices import DType
-from unblank.settings.marks import Excludes, Needs, PathText, Positional
+from unblank.settings.marks import DataPath, Excludes, Needs, PathText, Positional
 from unblank.settings.ranges import Positive
 
 __all__ = ["GenerateSettings"]
@@ -38,7 +38,7 @@ class GenerateSettings(RuleSettings, GenerationOptions):
     text: Annotated[Positional[tuple[str, ...]], Excludes("input")]
     """Sources. Without any, --input is read, or without that (or with a single -) one source per
     line of standard input."""
-    input: Path | None = None
+    input: DataPath | None = None
     """File of sources, of any format (docs/data.md); of any other ending: lines of text."""
     source: Annotated[str | None, Needs("input")] = None
     """Field of --input that is the source, or a text with fields in braces, such as
@@ -50,7 +50,7 @@ class GenerateSettings(RuleSettings, GenerationOptions):
     """File for the answers: .txt (one per line), or .jsonl, .csv, .tsv or .parquet (with sources,
     log-probabilities and alternatives). Default: standard output."""
     overwrite: Annotated[bool, Needs("output")] = False
-    """Replace --output if it exists, and start over."""
+    """Replace --output if it exists, and what another command left of it."""
     json: Annotated[bool, Excludes("output")] = False
     """On standard output: one JSON object per source."""
     stream: Annotated[bool, Excludes("output", "json", "references")] = False

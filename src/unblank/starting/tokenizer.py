@@ -18,7 +18,7 @@ from unblank.plurals import counted
 from unblank.starting.vocabulary import check_vocabulary
 from unblank.tokenization.fidelity import is_lowercased
 from unblank.tokenization.framing import unframe
-from unblank.tokenization.special import add_sentinels
+from unblank.tokenization.special import add_extra_tokens, add_sentinels
 from unblank.untrusted.opening import tokenizer_in
 
 __all__ = ["TOKENIZER_NAME", "open_tokenizer"]
@@ -91,7 +91,7 @@ def open_tokenizer(
                 f"note: added {counted(num_added, 'sentinel')} to the vocabulary of {given}"
             )
     if checkpoint is None:
-        num_added = tokenizer.add_tokens(list(settings.extra_tokens), special_tokens=True)
+        num_added = add_extra_tokens(tokenizer, settings.extra_tokens)
         if num_added:
             display.say(
                 f"note: added {counted(num_added, 'extra token')} to the vocabulary of {given}"

@@ -131,7 +131,7 @@ def test_a_killed_run_goes_on_with_the_same_answers(
     monkeypatch.setattr(answering_run.AnswerFile, "append", append)
     with pytest.raises(Stopped):
         fill(model_folder, *words, "--output", output)
-    assert "4 of 7 answers are in" in capsys.readouterr().err
+    assert "has 4 answers of 7" in capsys.readouterr().err
     assert not output.exists()
     with (tmp_path / "out.jsonl.part").open("a") as file:
         file.write('{"filled": "half a li')
