@@ -135,7 +135,9 @@ library_name: unblank
 
 ## How to use it
 
-{use} `unblank info path/of/this/folder` lists what it can do.
+{use}
+
+`unblank info path/of/this/folder` lists what it can do.
 
 ## Limits
 

@@ -14,6 +14,7 @@ from unblank.families.table import FAMILIES
 from unblank.finetuning.labels.classifier_rows import RowEncoder, pad_rows
 from unblank.finetuning.labels.classifier_tokenizer import classifier_tokenizer
 from unblank.prompting import TaskExample, load_task, make_examples
+from unblank.prompting.patterns import FieldUse
 from unblank.tokenization.special import special_ids
 
 
@@ -59,6 +60,18 @@ def test_a_long_text_gives_way_where_the_task_says():
     assert len(row.token_ids) <= 24
     assert row.is_shortened
     assert list(row.token_ids[-len(hypothesis) - 1 : -1]) == hypothesis
+
+
+@pytest.mark.parametrize(("fields", "cut"), [(["text"], (0, "end")), (["text", "title"], None)])
+def test_where_a_task_names_no_field_a_tokenizer_can_cut_the_only_one(fields, cut):
+    names = tuple((FieldUse(name),) for name in fields)
+    task = replace(load_task("sst2"), classifier=names, shorten=None)
+    tokenizer = labelled_glm().tokenizer
+    special = special_ids(tokenizer)
+    encoder = RowEncoder(
+        tokenizer=tokenizer, special=special, task=task, max_length=24, between=(special.sep,)
+    )
+    assert encoder.cut == cut
 
 
 PIECES = ["the ", "cat", " ", "  ", "\n", "[MASK]", "sat", ".", "x\u00e9", "<|endoftext|>"]
