@@ -25,7 +25,6 @@ from unblank.near_names import near_paths
 
 __all__ = ["describe_folder"]
 
-
 _PUBLISHED = (".pt", ".bin", ".pth", ".ckpt", ".th")
 
 
