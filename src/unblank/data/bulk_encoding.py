@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unblank.process import local_count
 from unblank.unicode import require_unicode
 
 if TYPE_CHECKING:
@@ -100,4 +101,4 @@ def _pieces(document: str) -> Iterator[str]:
 def _num_threads() -> int:
     available = getattr(os, "sched_getaffinity", None)
     cores = len(available(0)) if available else os.cpu_count() or 1
-    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    return max(1, cores // local_count())

@@ -24,7 +24,7 @@ from unblank.engine.rendezvous import rendezvous
 from unblank.engine.units import UnitModule
 from unblank.interruption import Interrupted, allow_signals, are_signals_deferred
 from unblank.plurals import counted
-from unblank.process import end_with_the_parent, process_count, process_rank
+from unblank.process import end_with_the_parent, local_rank, process_count, process_rank
 
 __all__ = [
     "MeasurementInterrupted",
@@ -144,7 +144,7 @@ def join_world(device_setting: str, lost_after: float = 300.0) -> Iterator[World
     if dist.is_torchelastic_launched():
         end_with_the_parent()  # torchrun, which ends the others only as long as it lives itself
     size, rank = process_count(), process_rank()
-    device = choose_device(device_setting, int(os.environ.get("LOCAL_RANK", "0")))
+    device = choose_device(device_setting, local_rank())
     if device.type == "cuda":
         torch.cuda.set_device(device)
     if size == 1:

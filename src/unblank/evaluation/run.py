@@ -17,7 +17,7 @@ from unblank.atomic_folders import absent_folders, used_folder
 from unblank.consoles import TextConsole
 from unblank.data.language_sources import find_entry_files
 from unblank.engine.parallel import World
-from unblank.engine.replicas import is_main_process, join_replicas
+from unblank.engine.replicas import join_replicas
 from unblank.evaluation.batch_cache import BatchCache
 from unblank.evaluation.heat_maps import direction_maps, draw_heat_maps, language_maps
 from unblank.evaluation.language_tables import languages_csv, languages_markdown
@@ -48,6 +48,7 @@ from unblank.metrics.bleu_tokenizers import require_bleu_tokenizer
 from unblank.metrics.packages import require_metric_packages
 from unblank.models.half_weights import answering_model, weights_dtype
 from unblank.plurals import counted
+from unblank.process import is_main_process
 from unblank.prompting import load_task
 from unblank.shared_batches import sharing_batches
 from unblank.untrusted.json_text import read_json_object
