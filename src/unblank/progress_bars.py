@@ -1,6 +1,5 @@
 """Progress displays on the error stream, one look for all commands."""
 
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from typing import Protocol, runtime_checkable
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from unblank.consoles import TextConsole
+from unblank.process import process_rank
 
 __all__ = ["counting_bar", "progress_bar", "track"]
 
@@ -38,7 +38,7 @@ def progress_bar(*, show: bool) -> Progress:
         console=_console(),
         # While a bar is live, what the caller prints to a file or a pipe must still go there.
         redirect_stdout=sys.stdout.isatty(),
-        disable=not show or os.environ.get("RANK", "0") != "0",
+        disable=not show or process_rank() != 0,
     )
 
 

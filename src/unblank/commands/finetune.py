@@ -1,11 +1,11 @@
 """`unblank finetune`: fine-tunes a model on your own examples."""
 
-import os
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from unblank.commands.parsing import GivenSettings, parse_recipe
 from unblank.finetuning.settings import FinetuneSettings
+from unblank.process import process_rank
 from unblank.settings.recipes import read_mapping
 from unblank.terminal_text import print_result
 
@@ -68,6 +68,6 @@ def _with_recorded_seed(settings: FinetuneSettings, given: Collection[str]) -> F
     seed = (read_mapping(path).get("train") or {}).get("seed")
     if not isinstance(seed, int) or seed == train.seed:
         return settings
-    if os.environ.get("RANK", "0") == "0":
+    if process_rank() == 0:
         print_result(f"note: continuing with seed {seed}, as {path} says")
     return replace(settings, train=replace(train, seed=seed))

@@ -1,10 +1,10 @@
 """`unblank pretrain`: pretrains a model on your text, or continues from one."""
 
-import os
 from collections.abc import Sequence
 
 from unblank.commands.parsing import GivenSettings, parse_recipe
 from unblank.pretraining.settings import PretrainSettings
+from unblank.process import process_rank
 from unblank.terminal_text import print_message
 
 __all__ = ["complete_settings", "parse", "run"]
@@ -65,7 +65,7 @@ def complete_settings(settings: PretrainSettings, given: frozenset[str]) -> Pret
 
     if not is_open(given):
         return settings
-    is_main = os.environ.get("RANK", "0") == "0"
+    is_main = process_rank() == 0
     if "-" in settings.data.train:  # which can be read once
         if is_main:
             print_message(
