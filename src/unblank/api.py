@@ -11,7 +11,7 @@ from unblank.adapters.calibration import calibration_of
 from unblank.adapters.opening import load_adapted
 from unblank.adapters.record import has_adapter
 from unblank.calibration.record import Calibration
-from unblank.families.loading import LanguageModel, load_folder
+from unblank.families.loading import LanguageModel, load_folder, require_rows
 from unblank.families.table import family_of_model
 from unblank.generation.candidates import CandidateScorer, ScoringOptions
 from unblank.generation.constraining import TextRules
@@ -36,7 +36,7 @@ from unblank.generation.seq2seq import DEFAULT_BATCH_SIZE, SourceAnswerer, gener
 from unblank.generation.sources import read_sources
 from unblank.html_text import html_table
 from unblank.models.half_weights import answering_model, weights_dtype
-from unblank.path_arguments import given_path
+from unblank.path_arguments import disk_path
 from unblank.rules.rule import RuleLike
 from unblank.settings.choices import Context, Normalization
 from unblank.tokenization.special import special_ids
@@ -67,12 +67,7 @@ class Unblank:
         tokenizer: "PreTrainedTokenizerFast",
         calibration: Calibration | None = None,
     ) -> None:
-        rows = model.config.vocab_size
-        if len(tokenizer) > rows:
-            raise ValueError(
-                f"the tokenizer has {len(tokenizer)} tokens but the model's embedding table has "
-                f"only {rows} rows: this tokenizer does not belong to these weights"
-            )
+        require_rows(model, tokenizer, "the tokenizer")
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.calibration = calibration
@@ -456,7 +451,7 @@ def load(
         ValueError: another kind of model, damaged files, a tokenizer, dtype or device that does
             not fit, or a calibration of other weights.
     """
-    path = given_path(folder, "folder")
+    path = disk_path(folder, "folder")
     if not isinstance(calibration, bool):
         raise TypeError(f"calibration is {calibration!r}: it must be True or False")
     load_any = load_adapted if has_adapter(path) else load_folder

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unblank.integrity import ADAPTER_RECORD_NAME, CARD_NAME, PROVENANCE_NAME, write_atomically
+from unblank.tokenization.framing import frame_in
 from unblank.untrusted.json_text import read_json_object
 from unblank.version import __version__
 
@@ -17,6 +18,27 @@ __all__ = ["write_card"]
 
 _CONFIG_NAME = "config.json"
 _MARK = "<!-- written by unblank, replaced unless edited: "
+_LOADED = """```python
+import unblank
+
+model = unblank.load("path/of/this/folder")
+```
+"""
+_CALL = """```python
+import unblank
+from transformers import pipeline
+
+classify = pipeline("text-classification", model="path/of/this/folder")
+classify("a text")
+```
+"""
+_CALL_OF_PAIR = _CALL.replace('"a text"', '{"text": "one text", "text_pair": "another text"}')
+_PREDICT = "`unblank predict` answers whole files, shortens texts as the task says"
+_OPENED = "After `import unblank`, transformers' `AutoModelForSequenceClassification` opens it"
+_UNFRAMED = (
+    "The tokenizer does not make the rows of its training: put the same special tokens around each "
+    "text as training did."
+)
 
 
 def write_card(folder: Path, provenance: Mapping[str, Any]) -> None:
@@ -33,7 +55,7 @@ def write_card(folder: Path, provenance: Mapping[str, Any]) -> None:
     if path.exists() and not _is_ours(path):
         return
     if (folder / _CONFIG_NAME).is_file():
-        text = _model_text(read_json_object(folder / _CONFIG_NAME), provenance)
+        text = _model_text(folder, read_json_object(folder / _CONFIG_NAME), provenance)
     elif (folder / ADAPTER_RECORD_NAME).is_file():
         text = _adapter_text(read_json_object(folder / ADAPTER_RECORD_NAME), provenance)
     else:
@@ -50,12 +72,39 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _model_text(config: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
+def _model_text(folder: Path, config: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
     names = config.get("architectures") or [config.get("model_type", "model")]
     positions = config.get("max_position_embeddings")
-    limits = [f"It reads and writes at most {positions:,} tokens."] if positions else []
-    use = "After `import unblank`, transformers' Auto classes open it, too."
+    is_classifier = "Classification" in names[0]
+    does = "reads" if is_classifier else "reads and writes"
+    limits = [f"It {does} at most {positions:,} tokens."] if positions else []
+    if is_classifier:
+        use = _use_of_classifier(folder, config)
+    else:
+        use = f"{_LOADED}\nAfter `import unblank`, transformers' Auto classes open it, too."
     return _text(names[0], _facts(provenance), use, limits)
+
+
+def _use_of_classifier(folder: Path, config: Mapping[str, Any]) -> str:
+    path = folder / "tokenizer_config.json"
+    if not path.is_file():
+        return f"{_OPENED}, with the tokenizer of its training."
+    frame = frame_in(read_json_object(path))
+    if frame is None:
+        return f"{_PREDICT}.\n\n{_OPENED}. {_UNFRAMED}"
+    example = _CALL_OF_PAIR if len(frame.texts) > 1 else _CALL
+    texts = " and ".join(f"`{text}`" for text in frame.texts)
+    lines = [f"It reads {texts}: give the same, with the words around the fields if there are any."]
+    if frame.truncation is None:
+        lines.append("Texts that are too long are refused: `unblank predict` shortens them.")
+    else:
+        lines.append(f'`truncation="{frame.truncation}"` cuts a text that is too long.')
+    if len(config.get("id2label") or ()) == 1:
+        lines.append(
+            'Its score compares candidates: give each one with `function_to_apply="none"`.'
+        )
+    lines.append(f"{_PREDICT}, and calibrates if there is a calibration.")
+    return f"{example}\n{_listed(lines)}"
 
 
 def _adapter_text(record: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
@@ -65,7 +114,7 @@ def _adapter_text(record: Mapping[str, Any], provenance: Mapping[str, Any]) -> s
         f"It holds {record.get('num_parameters', 0):,} numbers.",
     ]
     limits = [f"It works with the weights of `{base}` alone; `{ADAPTER_RECORD_NAME}` has its path."]
-    use = "The model that it belongs to is opened with it."
+    use = f"{_LOADED}\nThe model that it belongs to is opened with it."
     title = f"{record.get('kind', 'adapter')} of {base}"
     return _text(title, [*_facts(provenance), *facts], use, limits)
 
@@ -86,13 +135,7 @@ library_name: unblank
 
 ## How to use it
 
-```python
-import unblank
-
-model = unblank.load("path/of/this/folder")
-```
-
-{use}
+{use} `unblank info path/of/this/folder` lists what it can do.
 
 ## Limits
 

@@ -1,17 +1,30 @@
 """Progress displays on the error stream, one look for all commands."""
 
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import Protocol, runtime_checkable
+from time import monotonic
+from typing import Any, Protocol, runtime_checkable
 
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from unblank.consoles import TextConsole
 from unblank.process import process_rank
 
 __all__ = ["counting_bar", "progress_bar", "track"]
+
+
+_DELAY = 0.5
+"""Seconds that something takes before it is worth a bar."""
 
 
 @runtime_checkable
@@ -25,12 +38,38 @@ class _CountsBytes(Protocol):
     def num_bytes_read(self) -> int: ...
 
 
+class _LateProgress(Progress):
+    """A display that appears with the first step after `_DELAY`; what is done sooner has none."""
+
+    _starts_at = math.inf
+
+    def start(self) -> None:
+        self._starts_at = monotonic() + _DELAY
+
+    def stop(self) -> None:
+        if self.live.is_started:
+            super().stop()
+
+    def advance(self, task_id: TaskID, advance: float = 1) -> None:
+        super().advance(task_id, advance)
+        self._show_when_late()
+
+    def update(self, task_id: TaskID, **changes: Any) -> None:
+        super().update(task_id, **changes)
+        self._show_when_late()
+
+    def _show_when_late(self) -> None:
+        if monotonic() >= self._starts_at and not self.live.is_started:
+            super().start()
+
+
 def progress_bar(*, show: bool) -> Progress:
     """Return a progress display on the error stream, to use with `with`.
 
-    It is silent unless `show`, and in all processes of torchrun but the first.
+    It is silent unless `show`, in all processes of torchrun but the first, and for what is done in
+    half a second.
     """
-    return Progress(
+    return _LateProgress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),

@@ -15,6 +15,9 @@ EXPECTED: dict[str, dict[str, str]] = {
     },
     "GlmInfillForCausalLM": {
         "test_generate_with_and_without_position_ids": _ONE_ROW,
+        "test_eager_matches_sdpa_inference_*": (
+            "the test adds rows without a start: a text read from both sides has no next tokens"
+        ),
     },
     "ElectraInfillForMaskedLM": {
         "test_correct_missing_keys": (

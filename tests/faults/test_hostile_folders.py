@@ -16,11 +16,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from source_trees import FILES, SOURCE, nodes_of
 from tiny_models import tiny_unblank
 
 from unblank import cli
 from unblank.api import load
+from unblank.describing.folder import describe_folder
+from unblank.finetuning.labels.tuned import open_label_model
+from unblank.untrusted.opening import config_in, tokenizer_in
 
 OPENERS = SOURCE / "untrusted"
 BYPASSES = {
@@ -129,6 +133,31 @@ def indexed(place, *, with_weights=True):
     return change
 
 
+def tokenized(change_content):
+    """Return a change to the content of `tokenizer.json`."""
+
+    def change(folder: Path) -> None:
+        path = folder / "tokenizer.json"
+        content = json.loads(path.read_text(encoding="utf-8"))
+        change_content(content)
+        path.write_text(json.dumps(content), encoding="utf-8")
+
+    return change
+
+
+def framed(*parts):
+    template = {"type": "TemplateProcessing", "single": parts, "pair": [], "special_tokens": {}}
+    return tokenized(lambda content: content.update(post_processor=template))
+
+
+def whole_numbers(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    tensors["model.norm.weight"] = tensors["model.norm.weight"].to(torch.int8)
+    save_file(tensors, path, {"format": "pt"})
+
+
+TEXT_PART = {"Sequence": {"id": "A", "type_id": 0}}
 AUTO_MAP = {name: f"evil.{name}" for name in ("AutoConfig", "AutoModel", "AutoModelForMaskedLM")}
 REFUSED = {
     "a tokenizer of its own": (
@@ -206,6 +235,14 @@ REFUSED = {
         written("model.safetensors", "version https://git-lfs.github.com/spec/v1\n"),
         "git-lfs",
     ),
+    "an id beyond the table": (
+        tokenized(lambda content: content["model"]["vocab"].update(qz=10**9)),
+        "1,000,000,001",
+    ),
+    "a frame without the text": (framed(), "post_processor"),
+    "a frame with the text twice": (framed(TEXT_PART, TEXT_PART), "post_processor"),
+    "weights of whole numbers": (whole_numbers, "model.norm.weight"),
+    "weights of more layers": (changed("config.json", num_hidden_layers=1), "model.layers.1."),
     "a header without end": (written("model.safetensors", b"\xff" * 4096), "model.safetensors"),
 }
 """What is done to a good folder, and what the message names."""
@@ -248,6 +285,17 @@ def test_a_hostile_folder_is_refused_by_name(folder, kind):
     assert named in str(caught.value)
     assert str(folder.parent) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore:.*holds code")
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
+@pytest.mark.parametrize("target", ["itself", "nothing"])
+def test_a_link_that_leads_nowhere_is_named_by_all_that_open_a_folder(folder, name, target):
+    (folder / name).unlink()
+    (folder / name).symlink_to(name if target == "itself" else "not_there")
+    for opened in (load, open_label_model, tokenizer_in, config_in, describe_folder):
+        with pytest.raises(ValueError, match=f"{name} is a symbolic link that leads nowhere"):
+            opened(folder)
 
 
 @pytest.mark.parametrize("fields", [{}, {"auto_map": AUTO_MAP}])

@@ -138,6 +138,12 @@ def test_a_blank_is_a_whole_number(glm, value):
         glm.score("a [MASK]", ["a"], blank=value)
 
 
+@pytest.mark.parametrize("order", [[1.0, 0], [True, False], ["1", "0"], [float("nan"), 0]])
+def test_an_order_is_of_whole_numbers(glm, order):
+    with pytest.raises((TypeError, ValueError), match="order"):
+        glm.fill("a [MASK] b [MASK]", order=order)
+
+
 @pytest.mark.parametrize("value", [float("nan"), 2.5, "3", True, 0, -1])
 def test_counts_of_other_functions_are_named(glm, tmp_path, value):
     text = tmp_path / "a.txt"

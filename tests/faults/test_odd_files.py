@@ -28,7 +28,7 @@ from unblank.data.sources import TextFiles
 from unblank.finetuning.pairs.entries import read_entries
 from unblank.finetuning.pairs.text import read_text_pairs
 from unblank.finetuning.settings import FinetuneDataSettings
-from unblank.prompting.verbalizers import require_label
+from unblank.prompting.verbalizers import parse_verbalizer, require_label
 
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -85,6 +85,15 @@ def test_a_folder_is_walked_by_one_rule_and_what_is_passed_over_is_counted(tmp_p
     assert list(TextFiles(paths=paths, text_unit="line")) == ["one two"] * 9
     assert texts_of(corpus / "wiki_00", text_unit="line") == ["one two"]
     assert texts_of(f"{corpus}/wiki_*") == ["one two"]
+
+
+def test_a_link_to_nowhere_is_counted_and_named(tmp_path):
+    written(tmp_path / "a.txt", "a")
+    (tmp_path / "b.txt").symlink_to("gone.txt")
+    with pytest.warns(UserWarning, match=r"passed over 1: broken links 1 .*b\.txt"):
+        assert find_files(f"{tmp_path}/*.txt") == (tmp_path / "a.txt",)
+    with pytest.raises(FileNotFoundError, match=r"b\.txt.*gone\.txt"):
+        find_files(tmp_path / "b.txt")
 
 
 def test_a_linked_folder_is_followed(tmp_path):
@@ -257,6 +266,19 @@ def test_broken_json_is_refused_by_name(tmp_path, content):
 @pytest.mark.parametrize(("label", "index"), [("0", 0), ("1", 1), ("1.0", 1), ("1e0", 1)])
 def test_labels_of_one_value_are_one_label(label, index):
     assert require_label(label, ("0.0", "1.0")) == index
+
+
+def test_labels_are_compared_exactly_and_however_letters_are_encoded():
+    assert require_label("cafe\u0301", ("x", "caf\u00e9")) == 1
+    with pytest.raises(ValueError, match="9007199254740993"):
+        require_label("9007199254740993", ("9007199254740992", "x"))
+
+
+@pytest.mark.parametrize("twice", [("0", "0.0"), ("1", "1e0"), ("caf\u00e9", "cafe\u0301")])
+def test_a_verbalizer_has_each_label_once(twice):
+    with pytest.raises(ValueError, match="are the same") as caught:
+        parse_verbalizer({label: f"word {place}" for place, label in enumerate(twice)})
+    assert all(repr(label) in str(caught.value) for label in twice)
 
 
 # Encodings

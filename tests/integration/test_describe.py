@@ -6,6 +6,7 @@ import shutil
 import pytest
 from labelled_toys import labelled_config, toys
 from pretraining_toys import small_settings, text_folder
+from safetensors.torch import load_file, save_file
 
 import unblank
 from unblank.adapters.settings import LoraSettings
@@ -15,6 +16,7 @@ from unblank.engine.checkpoint import list_checkpoints
 from unblank.engine.folder_lock import lock_folder
 from unblank.engine.run_state import read_run_state
 from unblank.finetuning.run import run_finetune
+from unblank.integrity import facts_of_files, seal
 from unblank.models import ElectraInfillConfig, ElectraInfillForPreTraining
 from unblank.pretraining.run import run_pretrain
 from unblank.pretraining.settings import PretrainSettings
@@ -122,6 +124,26 @@ def test_damage_is_named(run_folder, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["verified"] is False
 
 
+@pytest.mark.parametrize("has_record", [True, False])
+def test_weights_that_are_no_numbers_are_named(has_record, run_folder, tmp_path, capsys):
+    folder = tmp_path / "not_finite"
+    shutil.copytree(run_folder, folder, ignore=shutil.ignore_patterns("checkpoints"))
+    assert describe_folder(folder).facts["model"]["values"] == "not read"
+    assert describe_folder(folder, verify=True).facts["model"]["values"] == "all finite"
+    weights = load_file(folder / "model.safetensors")
+    name = sorted(weights)[-1]
+    weights[name].view(-1)[-1] = float("nan")
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    record = folder / "provenance.json"
+    written = json.loads(record.read_text())
+    record.unlink()
+    if has_record:
+        record.write_text(seal({**written, "files": facts_of_files(folder)}))
+    with pytest.raises(SystemExit):
+        main(["info", str(folder), "--verify"])
+    assert f"model.safetensors: {name} has NaN" in capsys.readouterr().err
+
+
 def test_tokenizers_and_prepared_text(run_folder, text_folder):
     found = describe_folder(text_folder / "tokenizer")
     assert found.kind == "tokenizer"
@@ -151,6 +173,9 @@ def test_adapters_and_classifiers_say_their_task(toys, tmp_path):
     assert found.facts["classifier"]["labels"] == "good, bad"
     assert found.facts["made"]["task"] == str(toys["task"])
     assert not any("fill" in command for command in found.next_commands)
+    tuned = run_finetune(labelled_config(toys, tmp_path / "tuned", train=train))
+    first, *_ = describe_folder(tuned).next_commands
+    assert first == f"unblank predict {tuned} INPUT OUTPUT"
 
 
 def test_what_is_no_folder_of_ours_is_said(tmp_path):

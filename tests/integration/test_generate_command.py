@@ -163,7 +163,7 @@ def test_an_interrupted_run_goes_on_with_the_same_answers(
     monkeypatch.setattr(generate_windows, "_answers", answers)
     with pytest.raises(Stopped):
         generate(*arguments, "--output", output)
-    assert "2 of 5 answers are in" in capsys.readouterr().err
+    assert "has 2 answers of 5" in capsys.readouterr().err
     part = tmp_path / "out.jsonl.part"
     assert not output.exists()
     with part.open("a") as file:
@@ -316,6 +316,18 @@ def test_a_part_without_its_record_is_refused(tmp_path):
     file.append(["one"])
     file.finish()
     assert (tmp_path / "a.txt").read_text() == "one\n"
+
+
+def test_a_part_is_started_over_unless_the_same_command_overwrites(tmp_path):
+    path, task = tmp_path / "a.txt", {"model": 1}
+    AnswerFile(path, task).append(["begun to write a new file"])
+    assert not list(AnswerFile(path, task, overwrite=True))
+    AnswerFile(path, task, overwrite=True).append(["begun to replace one"])
+    assert list(AnswerFile(path, task, overwrite=True)) == ["begun to replace one"]
+    assert not list(AnswerFile(path, {"model": 2}, overwrite=True))
+    AnswerFile(path, task, overwrite=True).append(["one"])
+    (tmp_path / "a.txt.part").write_text("two\n")
+    assert not list(AnswerFile(path, task, overwrite=True))
 
 
 def test_a_glossary_and_rules_hold_in_every_answer(folder, data, tmp_path, capsys):

@@ -88,7 +88,7 @@ def meets(text: str, rule: Rule) -> bool:
             not rule.choices or text in rule.choices,
             all(any(holds(text, one) for one in forms.split("|")) for forms in rule.contains),
             not any(holds(text, words) for words in rule.excludes),
-            rule.words is None or within(len(text.split()), rule.words),
+            rule.words is None or within(num_words(text), rule.words),
             rule.characters is None or within(len(text), rule.characters),
             rule.case is None or CASES[rule.case](text),
             rule.script is None or all(is_of(rule.script, one) for one in text),
@@ -101,6 +101,10 @@ CASES = {
     "upper": lambda text: text == text.upper(),
     "title": lambda text: all(word[0] == word[0].upper() for word in text.split()),
 }
+
+
+def num_words(text: str) -> int:
+    return sum(any(unicodedata.category(one)[0] != "P" for one in word) for word in text.split())
 
 
 def holds(text: str, words: str) -> bool:

@@ -56,6 +56,8 @@ def test_the_dtype_is_as_asked_for(folder):
     assert all(log_p <= 0 for log_p in filled.blanks[0].log_probabilities)
     with pytest.raises(ValueError, match="fp32"):
         unblank.load(folder, dtype="int8")
+    with pytest.raises(ValueError, match="dtype"):
+        unblank.load(folder, dtype=torch.float8_e4m3fn)
 
 
 def test_a_missing_folder_offers_the_nearest(folder):
@@ -145,7 +147,7 @@ def test_a_tokenizer_larger_than_the_table_is_refused(folder):
         unblank.load(folder)
 
 
-@pytest.mark.parametrize("device", ["cuda:99", "banana"])
+@pytest.mark.parametrize("device", ["cuda:99", "banana", "meta"])
 def test_a_device_that_is_not_there_is_refused(folder, device):
     with pytest.raises(ValueError, match=device):
         unblank.load(folder, device=device)

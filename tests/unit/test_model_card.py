@@ -33,6 +33,7 @@ def test_a_card_says_what_the_model_was_made_of(folder):
     card = card_of(folder)
     for fact in ("# SomeModel", "unblank 1 finetune", "`big`", "1,500 steps and 7 tokens", "2,048"):
         assert fact in card
+    assert "unblank info" in card
     assert "/home/me" not in card
     write_card(folder, {"program": "unblank convert", "source": {"path": "/x/old"}})
     assert "Made from `old`" in card_of(folder)
@@ -75,6 +76,25 @@ def test_every_saved_model_has_a_card(tmp_path):
     (tmp_path / "second" / "README.md").write_text("mine")
     again.save_pretrained(tmp_path / "second")
     assert card_of(tmp_path / "second") == "mine"
+
+
+def test_the_card_of_a_classifier_says_what_its_tokenizer_does(tmp_path):
+    def written(**settings):
+        config = {**CONFIG, "architectures": ["GlmInfillForSequenceClassification"], "id2label": {}}
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        if settings:
+            (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+        write_card(tmp_path, {})
+        return card_of(tmp_path)
+
+    assert "tokenizer of its training" in written()
+    assert "does not make the rows" in written(model_max_length=9)
+    frame = {"texts": ["{a}", "{b|bare}"], "truncation": None, "side": "right"}
+    card = written(text_frame=frame)
+    for fact in ("text_pair", "`{a}` and `{b|bare}`", "refused", "reads at most 2,048"):
+        assert fact in card
+    assert "unblank.load" not in card
+    assert "does not make the rows" in written(text_frame={"texts": 5})
 
 
 def test_the_card_of_an_adapter_names_its_base(tmp_path):

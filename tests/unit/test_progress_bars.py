@@ -7,6 +7,7 @@ from types import ModuleType
 
 import pytest
 
+from unblank import progress_bars
 from unblank.progress_bars import progress_bar, track
 
 
@@ -28,6 +29,12 @@ class Output:
 
 
 @pytest.fixture
+def at_once(monkeypatch):
+    """Bars that do not wait until something has lasted."""
+    monkeypatch.setattr(progress_bars, "_DELAY", 0.0)
+
+
+@pytest.fixture
 def notebook(monkeypatch):
     """A kernel without widgets, in an environment that asks for colours; returns what is shown."""
     shown = []
@@ -45,7 +52,7 @@ def read_three():
         assert list(track(["a", "b", "c"], progress, "reading")) == ["a", "b", "c"]
 
 
-def test_a_notebook_without_widgets_gets_one_plain_line(notebook, capsys):
+def test_a_notebook_without_widgets_gets_one_plain_line(notebook, at_once, capsys):
     read_three()
     printed = capsys.readouterr()
     assert "\x1b" not in printed.err
@@ -55,7 +62,7 @@ def test_a_notebook_without_widgets_gets_one_plain_line(notebook, capsys):
     assert not notebook
 
 
-def test_a_notebook_with_widgets_gets_one(notebook, capsys, monkeypatch):
+def test_a_notebook_with_widgets_gets_one(notebook, at_once, capsys, monkeypatch):
     widgets = ModuleType("ipywidgets")
     widgets.Output = Output
     widgets.__spec__ = sys.__spec__
@@ -65,9 +72,17 @@ def test_a_notebook_with_widgets_gets_one(notebook, capsys, monkeypatch):
     assert capsys.readouterr() == ("", "")
 
 
-def test_what_is_printed_into_a_file_beside_a_bar_stays_there(capsys, monkeypatch):
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_what_takes_no_time_has_no_bar(is_terminal, capsys, monkeypatch):
+    if is_terminal:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+    read_three()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_what_is_printed_into_a_file_beside_a_bar_stays_there(at_once, capsys, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")  # the error stream counts as a terminal
     with progress_bar(show=True) as progress:
-        progress.add_task("filling", total=2)
+        progress.advance(progress.add_task("filling", total=2))
         print("an answer")
     assert capsys.readouterr().out == "an answer\n"

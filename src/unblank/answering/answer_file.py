@@ -2,7 +2,7 @@
 
 Answers go to `NAME.part`, line by line; `NAME.part.json` says what they answer, and what has been
 written so far. When all are there the part becomes the file. A command does not continue a part
-that is not its own, or that has changed.
+that is not its own, or that has changed; one that overwrites starts over then.
 """
 
 import hashlib
@@ -14,12 +14,15 @@ from typing import Any
 
 from unblank.disk_errors import writes_to
 from unblank.integrity import digest_damage, read_record, seal, write_atomically
+from unblank.plurals import counted
 from unblank.terminal_text import print_message
 
 __all__ = ["AnswerFile", "require_absent", "resume_hint_on_failure"]
 
 _SO_FAR = "answers_so_far"
 """Key of the record under which size and hash of the answers are."""
+_OVERWRITE = "overwrite"
+"""Key of the record of answers that will replace a file."""
 
 
 class AnswerFile:
@@ -28,7 +31,8 @@ class AnswerFile:
     Args:
         path: the finished file.
         task: plain values that say what is answered and how; a part with others is refused.
-        overwrite: remove what is there.
+        overwrite: replace the file if it is there, and remove a part, unless the same task began it
+            to replace the file, too.
 
     Attributes:
         part: where the answers are until all are there.
@@ -42,13 +46,13 @@ class AnswerFile:
         self._path = path
         self.part = path.with_name(path.name + ".part")
         self._record = path.with_name(path.name + ".part.json")
-        if overwrite:
+        self._task = {**task, _OVERWRITE: True} if overwrite else task
+        if not overwrite:
+            require_absent(path)
+        elif not self._goes_on():
             self.part.unlink(missing_ok=True)
             self._record.unlink(missing_ok=True)
-        else:
-            require_absent(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._task = task
         self._written = hashlib.sha256()
         self._num_bytes = 0
         if self.part.exists():
@@ -101,6 +105,16 @@ class AnswerFile:
         facts = {"size": self._num_bytes, "sha256": self._written.hexdigest()}
         write_atomically(self._record, seal(self._task | {_SO_FAR: facts}, readable=True))
 
+    def _goes_on(self) -> bool:
+        """Whether there is a part of this task, as far as its record tells."""
+        if not self.part.exists():
+            return False
+        try:
+            self._require_same()
+        except ValueError:
+            return False
+        return True
+
     def _require_same(self) -> None:
         if not self.part.stat().st_size and not self._record.exists():  # begun, and no more
             return
@@ -144,14 +158,14 @@ def require_absent(path: Path) -> None:
 
 @contextmanager
 def resume_hint_on_failure(
-    file: AnswerFile, total: int | None = None, *, what: str = "answers"
+    file: AnswerFile, total: int | None = None, *, what: tuple[str, str] = ("answer", "answers")
 ) -> Iterator[None]:
     """Say where the answers so far are if the rest does not come.
 
     Args:
         file: of the answers.
         total: number of all; None if it is not known.
-        what: the answers are.
+        what: one answer is called, and several are.
     """
     try:
         yield
@@ -159,8 +173,8 @@ def resume_hint_on_failure(
         if num_done := len(file):
             of_all = "" if total is None else f" of {total:,}"
             print_message(
-                f"{num_done:,}{of_all} {what} are in {file.part}; run the same command again to "
-                "continue after them"
+                f"{file.part} has {counted(num_done, *what)}{of_all}; run the same command again "
+                "to continue there"
             )
         else:
             file.discard()

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from unblank.answering.answer_file import AnswerFile, require_absent, resume_hint_on_failure
-from unblank.data.sharing import share_out
 from unblank.engine.parallel import World
+from unblank.load_balancing import padded_size, share_out
 from unblank.progress_bars import counting_bar
 
 __all__ = ["RecordWindow", "SharedAnswers", "batches_of", "refuse_parts"]
@@ -105,7 +105,7 @@ class SharedAnswers:
         *,
         doing: str,
         longest_first: bool = False,
-        what: str = "batches of answers",
+        what: tuple[str, str] = ("batch of answers", "batches of answers"),
     ) -> None:
         """Answer this process's share of each window, until all processes have done theirs.
 
@@ -115,7 +115,7 @@ class SharedAnswers:
             answer: answers a batch, as JSON can hold it.
             doing: beside the progress bar.
             longest_first: as for `batches_of`.
-            what: is written, for a message.
+            what: a batch that is written is called, and several are, for a message.
         """
         file, num_done = self._file, len(self._file)
         with (
@@ -159,7 +159,7 @@ class SharedAnswers:
         """Return the batches of the next window that this process answers."""
         lengths = {number: length_of(one) for number, one in window.questions.items()}
         batches = batches_of(lengths, self._batch_size, longest_first=longest_first)
-        costs = [len(batch) * max(lengths[number] for number in batch) for batch in batches]
+        costs = [padded_size([lengths[number] for number in batch]) for batch in batches]
         shares = share_out(costs, self._world.size, self._loads)
         for rank, share in enumerate(shares):
             self._loads[rank] += sum(costs[index] for index in share)

@@ -16,6 +16,7 @@ _USUAL = (
     *("data.train", "data.validation", "data.hold_out", "data.source", "data.target"),
     *("seq2seq.max_source_length", "seq2seq.max_target_length", "cloze.patterns"),
     *("optim.learning_rate", "train.output_dir", "train.epochs", "train.max_steps"),
+    "train.minutes",
     *("train.batch_tokens", "train.batch_size", "train.seed", "train.metric"),
     *("train.validate_every", "train.resume", "train.device", "generation.num_beams"),
 )
@@ -23,8 +24,16 @@ _USUAL = (
 
 _ABOUT = """Fine-tune a model on your own examples: text pairs, tasks with labels, questions.
 
-unblank finetune [recipe.yaml] --task seq2seq --model.init-from FOLDER --data.train FILE
-  --data.validation FILE --data.source FIELD --data.target FIELD [--section.name VALUE ...]
+unblank finetune [recipe.yaml] --task TASK --model.init-from FOLDER [--section.name VALUE ...]
+
+Text pairs, a task with labels, questions about passages:
+
+unblank finetune --model.init-from runs/mine --data.source en --data.target de \\
+    --data.train train.jsonl --data.validation val.jsonl --train.output-dir runs/en-de
+unblank finetune --model.init-from runs/mine --task mood.yaml \\
+    --data.train mood.jsonl --data.hold-out 0.1 --train.output-dir runs/mood
+unblank finetune --model.init-from runs/mine --task qa \\
+    --data.train squad.json --data.validation xquad.json --train.output-dir runs/qa
 
 A recipe is a YAML file with the same names, or recipe:NAME: `unblank recipes` lists them. To use
 several processes: torchrun --nproc-per-node N -m unblank finetune ..."""

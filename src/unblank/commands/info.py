@@ -16,14 +16,15 @@ class InfoSettings:
 
     unblank info runs/mine
 
-    No weights are loaded. Of a run that is still going: step, loss, time left, and where the last
-    checkpoint is.
+    Weights are read with `--verify` alone. Of a run that is still going: step, loss, time left, and
+    where the last checkpoint is.
     """
 
     path: Positional[Path]
     """The folder."""
     verify: bool = False
-    """Compare every file with the size and hash that were recorded when it was written."""
+    """Compare every file with the size and hash that were recorded when it was written, and look
+    for NaN and infinite values in the weights."""
     json: bool = False
     """Print one JSON object."""
 

@@ -23,6 +23,7 @@ _USUAL = (
 _ABOUT = """Pretrain a blank-infilling language model on your own text, or continue from a model.
 
 unblank pretrain [recipe.yaml] --data.train FILE --train.output-dir FOLDER [--section.name VALUE]
+unblank pretrain --data.train my_text/ --train.minutes 30 --train.output-dir runs/mine
 
 Without a recipe and a model.preset, all that is not given is chosen by the size of the text and
 train.minutes (at most 30), and printed with its reasons; not for text on standard input.

@@ -38,7 +38,8 @@ class RuleSettings:
         given = read_rules(self.rules)
         if self.rules_file is None:
             return given
+        content = read_json(self.rules_file)
         try:
-            return given + read_rules(read_json(self.rules_file))
+            return given + read_rules(content)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{self.rules_file}: {error}") from error

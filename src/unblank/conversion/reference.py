@@ -153,7 +153,7 @@ def _glm_cases(name: str, tensors: Tensors) -> list[ReferenceCase]:
     if mask.dim() == 4:
         inputs["attention_mask"] = mask
         is_hidden |= mask[:, 0].diagonal(dim1=1, dim2=2) == 0
-    elif mask.dim() <= 1:
+    elif mask.dim() <= 1 and mask.numel() in (1, len(tokens)):
         inputs["prefix_lengths"] = mask.expand(tokens.shape[0])
     else:
         return []

@@ -150,15 +150,15 @@ class FileSearch:
                 "content to a file, and give that"
             )
         if not any(path.is_file() or path.is_dir() for path in matched):
-            raise FileNotFoundError(f"no file matches {entry}{_near_names(entry)}")
+            raise FileNotFoundError(_broken_link(entry) or _no_match(entry))
         for path in matched:
             if path.is_dir():
                 yield from self._below(path, {_identity(path)}, fields)
             elif path.is_file():
                 self._require_readable(path)
                 yield from self._once(path, fields)
-            elif path in special:
-                self._pass_over(path, _SPECIAL)
+            else:
+                self._pass_over(path, _SPECIAL if path in special else _BROKEN)
 
     def _of_url(self, entry: RemotePath, fields: tuple[str, ...]) -> Iterator[Path]:
         before = len(self._seen) + self._passed_over[_AGAIN]
@@ -261,6 +261,20 @@ def _identity(path: Path) -> _Identity:
         return str(path)
     facts = path.stat()
     return facts.st_dev, facts.st_ino
+
+
+def _broken_link(entry: Path) -> str:
+    """Say where a link leads, if that is nowhere."""
+    return (
+        f"{entry} is a link to {entry.readlink()}, which is not there: put the file there, or give "
+        "another"
+        if entry.is_symlink()
+        else ""
+    )
+
+
+def _no_match(entry: Path) -> str:
+    return f"no file matches {entry}{_near_names(entry)}"
 
 
 def _near_names(entry: Path) -> str:

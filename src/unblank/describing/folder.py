@@ -12,6 +12,7 @@ from unblank.describing.corpora import (
 )
 from unblank.describing.description import Description, Facts
 from unblank.describing.models import describe_adapter, describe_model, describe_tokenizer_folder
+from unblank.describing.weights import nonfinite_weights
 from unblank.engine.checkpoint import list_checkpoints
 from unblank.engine.run_state import RunState, read_run_state
 from unblank.integrity import (
@@ -22,6 +23,7 @@ from unblank.integrity import (
     find_damage,
 )
 from unblank.near_names import near_paths
+from unblank.untrusted.links import refuse_links_out
 
 __all__ = ["describe_folder"]
 
@@ -34,16 +36,19 @@ def describe_folder(path: Path, *, verify: bool = False) -> Description:
 
     Args:
         path: of a model, adapter, prompt, tokenizer, checkpoint, prepared corpus or run.
-        verify: compare its files with the sizes and hashes that were recorded.
+        verify: compare its files with the sizes and hashes that were recorded, and look for weights
+            that are not finite.
 
     Raises:
         FileNotFoundError: there is nothing.
-        ValueError: a file that it must read is damaged, or it is none of these.
+        ValueError: a file that it must read is damaged, a link leads out of it or nowhere, or it is
+            none of these.
     """
     if not path.exists():
         raise FileNotFoundError(f"there is nothing at {path}{near_paths(path)}")
     if not path.is_dir():
         raise ValueError(f"{path} is a file: give the folder of a model, tokenizer, corpus or run")
+    refuse_links_out(path)
     state = read_run_state(path, verify=verify)
     if has_adapter(path):
         found = describe_adapter(path)
@@ -72,6 +77,8 @@ def describe_folder(path: Path, *, verify: bool = False) -> Description:
     damage, is_verified = "", False
     if verify:
         damage, is_verified = _verified(path, record, found.kind)
+        if not damage and "values" in facts.get(found.kind, {}):
+            facts[found.kind]["values"] = "all finite"
     return Description(
         kind=kind, facts=facts, next_commands=next_commands, damage=damage, is_verified=is_verified
     )
@@ -91,11 +98,10 @@ def _verified(path: Path, record: str, kind: str) -> tuple[str, bool]:
         of_each = [_verified(one, record, "prepared corpus")[0] for one in corpora_in(path)]
         return next(filter(None, of_each), ""), True
     if kind == "checkpoints":
-        found = {one: find_damage(one) for one in list_checkpoints(path)}
+        found = {one: find_damage(one) or nonfinite_weights(one) for one in list_checkpoints(path)}
         return next((f"{one}: {damage}" for one, damage in found.items() if damage), ""), True
-    if not record:
-        return "", False
-    return find_damage(path, record) or "", True
+    damage = (record and find_damage(path, record)) or nonfinite_weights(path)
+    return damage, bool(record)
 
 
 def _checkpoints(path: Path) -> Description:

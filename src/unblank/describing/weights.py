@@ -6,11 +6,11 @@ from math import prod
 from os.path import isfile
 from pathlib import Path
 
-from unblank.integrity import weights_files
+from unblank.integrity import SHARDED_NAME, weights_files
 from unblank.untrusted.json_text import read_json_object
-from unblank.untrusted.weight_files import INDEX_NAME, opened_weights
+from unblank.untrusted.weight_files import INDEX_NAME, opened_weights, stored_in_files
 
-__all__ = ["size_text", "weights_facts"]
+__all__ = ["nonfinite_weights", "size_text", "weights_facts"]
 
 _LAYERS = re.compile(r"(?:^|\.)((?:[a-z_]+\.)?layers)\.\d+\.")
 
@@ -39,8 +39,27 @@ def weights_facts(folder: Path) -> dict[str, str]:
         "parameters": f"{sum(counts.values()):,} ({parts})",
         "data type": ", ".join(name for name, _ in types.most_common()),
         "size on disk": size_text(folder),
+        "values": "not read",
         **({"missing": ", ".join(lacking)} if lacking else {}),
     }
+
+
+def nonfinite_weights(folder: Path) -> str:
+    """Return which tensor of a folder has NaN or infinite values; empty if none has.
+
+    Every tensor is read, one at a time.
+
+    Raises:
+        ValueError: a file is damaged.
+    """
+    from unblank.models.finite import nonfinite_name
+
+    paths = (*folder.glob("*.safetensors"), *folder.glob(f"{SHARDED_NAME}/*.safetensors"))
+    for path in sorted(paths):
+        stored = stored_in_files([path])
+        if name := nonfinite_name((name, tensor.read()) for name, tensor in stored.items()):
+            return f"{path.relative_to(folder)}: {name} has NaN or infinite values"
+    return ""
 
 
 def _lacking(folder: Path) -> list[str]:

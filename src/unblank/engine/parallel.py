@@ -31,6 +31,7 @@ __all__ = [
     "World",
     "join_world",
     "require_equal_shares",
+    "require_whole_groups",
     "share_model",
 ]
 
@@ -237,6 +238,18 @@ def shard_model(module: UnitModule, mesh: DeviceMesh) -> None:
     module.model.register_forward_pre_hook(lambda _model, _inputs: embeddings.unshard())
 
 
+def require_whole_groups(shard_group: int | None, num_processes: int) -> None:
+    """Raise ValueError if processes are no groups of this size; it names the nearest size."""
+    if shard_group is None or not num_processes % shard_group:
+        return
+    fitting = [size for size in range(1, num_processes + 1) if num_processes % size == 0]
+    nearest = min(fitting, key=lambda size: abs(size - shard_group))
+    raise ValueError(
+        f"train.shard_group is {shard_group}, which does not divide {num_processes} processes: "
+        f"{nearest} does"
+    )
+
+
 def _owners_of_embeddings(model: Any) -> list[nn.Module]:
     """Return the modules that hold the table of token embeddings, a head tied to it among them."""
     table = model.get_input_embeddings().weight
@@ -249,13 +262,7 @@ def _owners_of_embeddings(model: Any) -> list[nn.Module]:
 
 def _mesh(world: World, shard_group: int) -> DeviceMesh:
     """Return the processes as a mesh: of shards, or of replicas and of shards inside each."""
-    if world.size % shard_group:
-        fitting = [size for size in range(1, world.size + 1) if world.size % size == 0]
-        nearest = min(fitting, key=lambda size: abs(size - shard_group))
-        raise ValueError(
-            f"train.shard_group is {shard_group}, which does not divide {world.size} processes: "
-            f"{nearest} does"
-        )
+    require_whole_groups(shard_group, world.size)
     if shard_group == world.size:
         return init_device_mesh(world.device.type, (world.size,))
     # Numbers that follow each other are on one machine, within which exchange is fastest.

@@ -9,10 +9,11 @@ from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank.families.family import Family
-from unblank.families.loading import require_whole_weights
+from unblank.families.loading import refuse_left_over, require_whole_weights
 from unblank.families.settings import FamilySections, ModelSettings
 from unblank.models.finite import require_finite
 from unblank.models.presets import preset_fields
+from unblank.tokenization.vocabulary import count_ids
 from unblank.untrusted.opening import config_in, model_in
 
 __all__ = [
@@ -147,6 +148,7 @@ def load_model(
     needed = [name for name in missing if not name.startswith(family.optional_parts)]
     if needed:
         raise ValueError(f"{folder} lacks weights: {', '.join(needed[:5])} ({len(needed)} in all)")
+    refuse_left_over(report, folder)
     require_finite(model.named_parameters(), folder)
     family.prepare(model, sections, missing)
     return model
@@ -181,12 +183,13 @@ def require_fit(
     model: PreTrainedModel, folder: Path, tokenizer: PreTrainedTokenizerFast, max_length: int
 ) -> None:
     """Raise ValueError if a loaded model has another vocabulary, or too few positions."""
-    rows, size = model.config.vocab_size, len(tokenizer)
+    rows, size, num_ids = model.config.vocab_size, len(tokenizer), count_ids(tokenizer)
     expected = model.config.tokenizer_size or rows
-    if size > rows or (model.config.tokenizer_size is not None and size != expected):
+    if num_ids > rows or (model.config.tokenizer_size is not None and size != expected):
         raise ValueError(
-            f"the tokenizer has {size} tokens, but the model in {folder} was made for {expected} "
-            f"({rows} rows): give the tokenizer that belongs to it (--tokenizer.path {folder})"
+            f"the tokenizer has {size} tokens with ids up to {num_ids - 1}, but the model in "
+            f"{folder} was made for {expected} ({rows} rows): give the tokenizer that belongs to "
+            f"it (--tokenizer.path {folder})"
         )
     if max_length > model.config.max_position_embeddings:
         raise ValueError(

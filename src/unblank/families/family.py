@@ -69,14 +69,15 @@ class Classifier:
         model_class: with a head over the class scores; its layers are `dense` and `out_proj`.
         between: special ids -> what stands between two texts of a row.
         starts_new: whether a classifier may start from a preset, without a pretrained model.
-        pools_any_token: whether `pooled_columns` chooses the token that is classified from.
+        pooled_field: field of the configuration that says which token is classified from, if that
+            can be chosen.
         branch_field: field of the configuration that says which decoder is read, if there are two.
     """
 
     model_class: type[PreTrainedModel]
     between: Callable[[SpecialIds], tuple[int, ...]]
     starts_new: bool = False
-    pools_any_token: bool = False
+    pooled_field: str | None = None
     branch_field: str | None = None
 
 

@@ -57,7 +57,7 @@ GLM = Family(
         model_class=GlmInfillForSequenceClassification,
         between=_between,
         starts_new=True,
-        pools_any_token=True,
+        pooled_field="classifier_pooled",
     ),
     lora_targets=INFILLING_LORA_TARGETS,
     gives_encoder=True,

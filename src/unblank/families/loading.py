@@ -1,6 +1,7 @@
 """Opening a model folder, with an error for everything that can be wrong with one."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from unblank.models.finite import require_finite
 from unblank.models.glm import GlmInfillForConditionalGeneration
 from unblank.near_names import near_paths
 from unblank.plurals import counted
+from unblank.tokenization.vocabulary import count_ids
 from unblank.untrusted.folder import require_safe_model_folder
 from unblank.untrusted.links import refuse_links_out
 from unblank.untrusted.opening import model_in, tokenizer_in
@@ -38,7 +40,9 @@ if TYPE_CHECKING:
 __all__ = [
     "LanguageModel",
     "load_folder",
+    "refuse_left_over",
     "require_folder",
+    "require_rows",
     "require_whole_weights",
     "torch_device",
     "torch_dtype",
@@ -55,6 +59,7 @@ _FOR_TRAINING = (
 )
 """Files of a checkpoint that are not read when its model is used."""
 
+_COMPUTED_IN = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -78,8 +83,28 @@ def load_folder(
     _check_weights(folder)
     loaded = _load_weights(model_class, folder, torch_dtype(dtype))
     require_finite(loaded.named_parameters(), folder)
+    tokenizer = tokenizer_in(folder)
+    require_rows(loaded, tokenizer, f"the tokenizer in {folder}")
     model: Any = loaded.to(torch_device(device))
-    return model, tokenizer_in(folder)
+    return model, tokenizer
+
+
+def require_rows(model: LanguageModel, tokenizer: "PreTrainedTokenizerFast", name: str) -> None:
+    """Refuse a tokenizer with an id that a model has no embedding for.
+
+    Args:
+        model: with `vocab_size` rows.
+        tokenizer: to be used with it.
+        name: of the tokenizer, for the message.
+
+    Raises:
+        ValueError: it has such an id.
+    """
+    if (num_ids := count_ids(tokenizer)) > (rows := model.config.vocab_size):
+        raise ValueError(
+            f"the ids of {name} need {num_ids:,} rows, but the model's embedding table has "
+            f"{rows:,}: this tokenizer does not belong to these weights"
+        )
 
 
 def require_whole_weights(folder: Path) -> None:
@@ -109,9 +134,18 @@ def _check_as_written(folder: Path) -> None:
 
 
 def require_folder(folder: Path) -> None:
-    """Raise FileNotFoundError if there is no such folder; the message names similar ones."""
+    """Raise for a folder that cannot be opened, whatever it holds.
+
+    Args:
+        folder: of a model, an adapter or a run.
+
+    Raises:
+        FileNotFoundError: there is no such folder; the message names similar ones.
+        ValueError: a link in it leads out of it, or nowhere.
+    """
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}{near_paths(folder, only_folders=True)}")
+    refuse_links_out(folder)
 
 
 def _check_files(folder: Path, must_write: bool) -> type[PreTrainedModel]:
@@ -220,15 +254,34 @@ def _load_weights(
     if report["missing_keys"]:
         names = sorted(report["missing_keys"])
         raise ValueError(f"{folder} lacks weights: {', '.join(names[:5])} ({len(names)} in all)")
+    refuse_left_over(report, folder)
     loaded: LanguageModel = model
     return loaded
+
+
+def refuse_left_over(report: Mapping[str, Any], folder: Path) -> None:
+    """Refuse weights that a model has no place for: its configuration is that of another.
+
+    Args:
+        report: of `model_in`; parts that a class leaves out on purpose are not in it.
+        folder: of the model, for the message.
+
+    Raises:
+        ValueError: some are left over; the message names them.
+    """
+    if names := sorted(report["unexpected_keys"]):
+        raise ValueError(
+            f"the weights in {folder} do not fit its config.json, by which the model has no "
+            f"{', '.join(names[:3])} ({len(names)} in all): restore the config.json that belongs "
+            "to them"
+        )
 
 
 def torch_dtype(dtype: str | torch.dtype | None) -> torch.dtype | str:
     """Return a data type by its name; None is the one that weights were saved in."""
     if dtype is None:
         return "auto"
-    if isinstance(dtype, torch.dtype) and dtype.is_floating_point:
+    if isinstance(dtype, torch.dtype) and dtype in _COMPUTED_IN:
         return dtype
     if not isinstance(dtype, str) or dtype not in _DTYPES:
         raise ValueError(f"dtype is {dtype!r}: choose one of {', '.join(_DTYPES)}")
@@ -244,7 +297,9 @@ def torch_device(device: str) -> torch.device:
         return torch.device("cuda" if has_gpu else "cpu")
     try:
         chosen = torch.device(device)
-    except (RuntimeError, TypeError) as error:
+        if chosen.type not in ("cpu", "cuda"):
+            torch.zeros(1, device=chosen).item()  # it is there, and holds values
+    except (RuntimeError, TypeError, ImportError) as error:
         raise ValueError(f"device is {device!r}: use auto, cpu or cuda") from error
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         raise ValueError(

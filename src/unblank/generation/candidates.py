@@ -18,6 +18,7 @@ from unblank.generation.results import CandidateScore, Scores
 from unblank.generation.score import Cloze, score_batch
 from unblank.generation.sources import read_sources
 from unblank.generation.target_score import score_targets
+from unblank.plurals import numbered
 from unblank.settings.choices import Context, Normalization
 from unblank.settings.ranges import NotNegative, check_values
 from unblank.tokenization.encoding import encode_texts
@@ -224,7 +225,7 @@ class CandidateScorer:
         blanked = read_text(tokenizer, special_ids(tokenizer), text, max_positions=limit)
         places = blanked.prompt.blanks
         if not 0 <= blank < len(places):
-            raise ValueError(f"blank is {blank}, but {text!r} has blanks 0 to {len(places) - 1}")
+            raise ValueError(f"blank is {blank}, but {text!r} has {numbered(len(places), 'blank')}")
         token_ids = [encode_candidate(tokenizer, blanked.parts, blank, one) for one in candidates]
         # Position 0 inside the span is that of the text, and [sop] takes position 1.
         _require_positions(candidates, token_ids, limit - 1)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary
 
 from unblank.generation.options import SearchOptions
-from unblank.plurals import counted
+from unblank.plurals import counted, numbered
 from unblank.rules.constraint import Constraint
 from unblank.rules.making import ConstraintMaker
 from unblank.rules.rule import Rule, RuleLike, read_rules
@@ -67,8 +67,8 @@ class AnswerConstraints:
         for rule in rules:
             if rule.blank is not None and rule.blank not in blanks:
                 raise ValueError(
-                    f"the rule {rule} is on blank {rule.blank}, but there are only blanks 0 to "
-                    f"{len(blanks) - 1}"
+                    f"the rule {rule} is on blank {rule.blank}: the text has "
+                    f"{numbered(len(blanks), 'blank')} only"
                 )
         maker = self._maker()
         return tuple(

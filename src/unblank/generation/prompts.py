@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from unblank.generation.rows import Prompt
 from unblank.plurals import counted
+from unblank.settings.ranges import check_count
 from unblank.tokenization.encoding import encode_texts, encode_with_blanks
 from unblank.tokenization.fewest import fewest_tokens
 from unblank.tokenization.special import BLANK_TOKENS, GMASK_TOKEN, SpecialIds
@@ -74,6 +75,8 @@ def read_text(
     if isinstance(order, str):
         raise ValueError(f"order is {order!r}: give the blanks by numbers from 0, or 'confidence'")
     order = tuple(range(num_blanks)) if order is None else tuple(order)
+    for blank in order:
+        check_count(blank, "order", low=0)
     if sorted(order) != list(range(num_blanks)):
         raise ValueError(
             f"order {order} does not fit {_shortened(text)!r}: give each of its {num_blanks} "

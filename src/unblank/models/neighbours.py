@@ -94,6 +94,8 @@ def _start_stack(stack: GlmInfillModel, generator: torch.Generator) -> None:
             f"{2 * _FEWEST_WAVES} to tell neighbours apart: take fewer heads or a larger width, or "
             "first_attention drawn"
         )
+    if positions_PD.is_meta:  # it has a size and no values
+        return
     axes_DK, _ = torch.linalg.qr(torch.randn(width, 2 * num_waves, generator=generator))
     waves_PK = _wave_positions(num_rows, num_waves)
     size = float(positions_PD.std()) * math.sqrt(width)

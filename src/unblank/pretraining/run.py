@@ -11,7 +11,7 @@ from unblank.atomic_folders import used_folder
 from unblank.data.settings import MIXTURE
 from unblank.data.shards import SHARDS_NAME, CorpusCache
 from unblank.engine.dry_run import DryRun, thrown_away
-from unblank.engine.parallel import join_world
+from unblank.engine.parallel import join_world, require_equal_shares
 from unblank.engine.run import run
 from unblank.engine.run_spec import RunSpec
 from unblank.engine.training import AllWeights
@@ -125,6 +125,8 @@ def dry_run_pretrain(
     """
     given = changed_names(settings) if given is None else given
     train, data = settings.train, settings.data
+    if world is not None:
+        require_equal_shares(train.batch_size, world)
     cache_dir = cache_folder(data.cache_dir, train.output_dir)
     with thrown_away(train.output_dir, cache_dir, [TOKENIZER_NAME]) as folder:
         measured = replace(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from unblank.languages import find_language
+from unblank.plurals import numbered
 from unblank.prompting.examples import TaskExample
 from unblank.prompting.patterns import Pattern
 from unblank.prompting.task import ClozeTask, TaskPattern
@@ -171,7 +172,8 @@ def _numbered(task: ClozeTask, patterns: Sequence[Pattern], number: int | None) 
     number = number or 0
     if number >= len(patterns):
         raise ValueError(
-            f"task {task.name!r} has prompts 0 to {len(patterns) - 1} in these words, not {number}"
+            f"task {task.name!r} has {numbered(len(patterns), 'prompt')} in these words, not "
+            f"{number}"
         )
     return patterns[number]
 

@@ -6,6 +6,7 @@ Each part's own syntax is checked where it is read: patterns, verbalizers, examp
 from collections.abc import Mapping
 from typing import Any
 
+from unblank.plurals import numbered
 from unblank.prompting.entries import Shapes, check_shapes, line_of, require_known
 from unblank.prompting.patterns import FieldUse
 from unblank.prompting.task import ClozeTask
@@ -67,7 +68,7 @@ def check_task(task: ClozeTask, entries: Mapping[str, Any]) -> None:
     if task.patterns and task.default_pattern >= len(task.patterns):
         raise ValueError(
             f"{line_of(entries, 'default_pattern')}default_pattern is {task.default_pattern}: "
-            f"the patterns are 0 to {len(task.patterns) - 1}"
+            f"the task has {numbered(len(task.patterns), 'pattern')}"
         )
     if len(task.candidates) == 1:
         raise ValueError(
@@ -83,7 +84,7 @@ def check_task(task: ClozeTask, entries: Mapping[str, Any]) -> None:
                 "question: write {name} where the text of a field belongs"
             )
     used = _used_fields(task)
-    for name in task.shorten:
+    for name in task.shorten or ():
         if name not in used:
             raise ValueError(
                 f"{at_line(name)}shorten names {name!r}, which no pattern uses: choose from "

@@ -1,7 +1,9 @@
 """Verbalizers: what each label says in the blank, in one or several ways of any length."""
 
 from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
 
+from unblank.metrics.written_form import written_form
 from unblank.near_names import did_you_mean
 from unblank.prompting.yaml_lines import at_line
 from unblank.tokenization.special import BLANK_TOKENS
@@ -19,8 +21,8 @@ def parse_verbalizer(entries: Mapping[str, str | list[str]]) -> Verbalizer:
         entries: label -> the words, or several alternatives.
 
     Raises:
-        ValueError: fewer than two labels, empty words, words with a blank, or the same words for
-            two labels.
+        ValueError: fewer than two labels, the same label twice, empty words, words with a blank,
+            or the same words for two labels.
     """
     if len(entries) < 2:
         first = next(iter(entries), "")
@@ -29,7 +31,14 @@ def parse_verbalizer(entries: Mapping[str, str | list[str]]) -> Verbalizer:
         )
     verbalizer: dict[str, tuple[str, ...]] = {}
     owners: dict[str, str] = {}
+    known: dict[str | Decimal, str] = {}
     for label, entry in entries.items():
+        if (meaning := _meaning(str(label))) in known:
+            raise ValueError(
+                f"{at_line(label)}labels {known[meaning]!r} and {label!r} are the same: leave one "
+                "out"
+            )
+        known[meaning] = label
         words = (entry,) if isinstance(entry, str) else tuple(entry)
         if isinstance(entry, Mapping):
             raise ValueError(
@@ -73,18 +82,22 @@ def label_text(value: object) -> str:
 
 
 def is_same_label(one: str, other: str) -> bool:
-    """Whether two labels are the same text, or numbers of one value.
+    """Whether two labels are the same text in whatever encoding, or numbers of one value.
 
     Example:
         >>> is_same_label("1.0", "1"), is_same_label("1", "yes")
         (True, False)
     """
-    if one == other:
-        return True
+    return one == other or _meaning(one) == _meaning(other)
+
+
+def _meaning(label: str) -> str | Decimal:
+    """Return the exact number that a label is, else its letters however they are encoded."""
     try:
-        return float(one) == float(other)
-    except ValueError:
-        return False
+        number = Decimal(label)
+    except InvalidOperation:
+        return written_form(label)
+    return number if number.is_finite() else label
 
 
 def require_label(label: str, labels: tuple[str, ...]) -> int:

@@ -11,7 +11,13 @@ from typing import Any
 
 from unblank.languages import find_language
 from unblank.prompting.entries import line_of
-from unblank.prompting.patterns import FieldUse, Pattern, Template, fill_template, parse_pattern
+from unblank.prompting.patterns import (
+    FieldUse,
+    Pattern,
+    Template,
+    fill_template,
+    parse_pattern,
+)
 from unblank.prompting.verbalizers import Verbalizer, parse_verbalizer
 from unblank.prompting.yaml_lines import LineText, at_line
 

@@ -176,6 +176,7 @@ class PassageIndex:
 
     Attributes:
         sha256: of its record, which names all its files.
+        passage_words: most words of a passage.
 
     Raises:
         FileNotFoundError: there is no index.
@@ -184,16 +185,17 @@ class PassageIndex:
     """
 
     def __init__(self, folder: Path) -> None:
+        refuse_links_out(folder)
         if not (folder / _RECORD_NAME).is_file():
             raise FileNotFoundError(
                 f"{folder} is not an index of passages: it has no {_RECORD_NAME}; `unblank index` "
                 "makes one"
             )
-        refuse_links_out(folder)
         if damage := find_damage(folder, _RECORD_NAME):
             raise ValueError(f"the index {folder} is damaged: {damage}: make it again")
         self.sha256 = str(file_facts(folder / _RECORD_NAME)["sha256"])
         record = read_record(folder / _RECORD_NAME)
+        self.passage_words = record.get("passage_words")
         if missing := {*_ARRAY_NAMES, *_OTHER_NAMES} - set(record.get("files", {})):
             raise ValueError(
                 f"the index {folder} is damaged: {_RECORD_NAME} says nothing of "

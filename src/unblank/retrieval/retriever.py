@@ -72,7 +72,10 @@ class Retriever:
             f"none for {self._num_without}"
         )
         if self._num_long:
-            said += f"; {self._num_long} left out: too long for the model with their text"
+            said += (
+                f"; {self._num_long} left out: too long for the model with their text (the index "
+                f"has passage_words {self._index.passage_words}: make one with fewer)"
+            )
         return said
 
 

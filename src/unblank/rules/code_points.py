@@ -5,6 +5,7 @@ Shapes: `P` code points, `S` sets, `C` classes.
 
 import re
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, lru_cache
 from typing import Any
@@ -68,7 +69,7 @@ def category(name: str) -> CodePoints:
 
     Args:
         name: "digit", "space", "word" (letters, digits and the underscore), "lower" (no capital
-            letters), "upper" (no small letters) or "letter".
+            letters), "upper" (no small letters), "letter" or "punctuation".
     """
     if name in _PATTERNS:
         return _matched(re.compile(_PATTERNS[name]))
@@ -81,6 +82,7 @@ _TESTS: dict[str, Callable[[str], bool]] = {
     "lower": lambda character: character == character.lower(),
     "upper": lambda character: character == character.upper(),
     "letter": str.isalpha,
+    "punctuation": lambda character: unicodedata.category(character).startswith("P"),
 }
 
 

@@ -33,8 +33,8 @@ _WITHOUT_SPACES = regex.compile(
 )
 
 
-# Where a word that must be there may end: in all of Unicode there are so many such places that the
-# automata of several words would grow too large.
+# Where a word that must be there may end, and what is no word by itself: in all of Unicode there
+# are so many such places that the automata of several words would grow too large.
 _PUNCTUATED: CodePoints = (
     (0x00, 0xBF), (0x2000, 0x206F), (0x3000, 0x303F), (0xFF00, 0xFF0F)
 )  # fmt: skip
@@ -128,16 +128,24 @@ class _Maker:
 
     def _words(self, length: Length) -> int:
         make, (low, high) = self._make, _bounds(length)
-        space = make.characters(category("space"))
-        spaces, some_space = make.repeat(space, 0, None), make.repeat(space, 1, None)
-        word = make.repeat(make.characters(complement(category("space"))), 1, None)
+        space, marks = category("space"), both(category("punctuation"), _PUNCTUATED)
+        spaces = make.repeat(make.characters(space), 1, None)
+        mark = make.repeat(make.characters(marks), 1, None)
+        no_words = self._every(union([space, marks]))
         if high == 0:
-            return spaces
+            return no_words
+        first = make.characters(complement(union([space, marks])))
+        word = make.concat([self._every(marks), first, self._every(complement(space))])
+        gap = make.concat([spaces, make.repeat(make.concat([mark, spaces]), 0, None)])
         more = make.repeat(
-            make.concat([some_space, word]), max(low - 1, 0), None if high is None else high - 1
+            make.concat([gap, word]), max(low - 1, 0), None if high is None else high - 1
         )
-        some = make.concat([spaces, word, more, spaces])
-        return make.either([some, spaces]) if low == 0 else some
+        before = make.concat(
+            [self._every(space), make.repeat(make.concat([mark, spaces]), 0, None)]
+        )
+        after = make.concat([make.repeat(make.concat([spaces, mark]), 0, None), self._every(space)])
+        some = make.concat([before, word, more, after])
+        return make.either([some, no_words]) if low == 0 else some
 
     def _case(self, case: str) -> int:
         if case != "title":

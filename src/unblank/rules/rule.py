@@ -54,7 +54,7 @@ class Rule:
     tokens: Length | None = None
     """Number of tokens."""
     words: Length | None = None
-    """Number of words: what stands between white space."""
+    """Number of words: what stands between white space, unless it is punctuation alone."""
     characters: Length | None = None
     """Number of characters."""
     case: Literal["lower", "upper", "title"] | None = None

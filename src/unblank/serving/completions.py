@@ -22,6 +22,7 @@ from unblank.rules.rule import Rule
 from unblank.serving.bodies import MOST_TEXTS, ModelBody, Rules, Text, read_rule_bodies
 from unblank.serving.continuation import Continuation, FinishReason, Sampling
 from unblank.serving.growing_text import GrowingText
+from unblank.serving.json_route import JsonRoute
 from unblank.serving.response_examples import COMPLETED, answers, refusals
 from unblank.serving.served_model import ServedModel
 from unblank.serving.service import JsonResponse, Service, data_event
@@ -104,7 +105,12 @@ def completion_routes(service: Service) -> APIRouter:
     Args:
         service: what all endpoints share.
     """
-    router = APIRouter(prefix="/v1", default_response_class=JsonResponse, tags=["OpenAI's shape"])
+    router = APIRouter(
+        prefix="/v1",
+        route_class=JsonRoute,
+        default_response_class=JsonResponse,
+        tags=["OpenAI's shape"],
+    )
 
     @router.post(
         "/completions",

@@ -15,6 +15,7 @@ from unblank.generation.independent import RowEvent
 from unblank.serving.bodies import Text
 from unblank.serving.continuation import Continuation, Continued, Sampling
 from unblank.serving.growing_text import GrowingText
+from unblank.serving.json_route import JsonRoute
 from unblank.serving.response_examples import INFILLED, answers, refusals
 from unblank.serving.served_model import ServedModel
 from unblank.serving.service import JsonResponse, Service, data_event
@@ -62,7 +63,9 @@ def infill_routes(service: Service) -> APIRouter:
     Args:
         service: what all endpoints share.
     """
-    router = APIRouter(default_response_class=JsonResponse, tags=["llama.cpp's shape"])
+    router = APIRouter(
+        route_class=JsonRoute, default_response_class=JsonResponse, tags=["llama.cpp's shape"]
+    )
 
     @router.post("/infill", summary="Fill at a cursor", responses=answers(INFILLED) | refusals())
     async def infill(body: InfillBody, request: Request) -> Response:

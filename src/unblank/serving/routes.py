@@ -17,6 +17,7 @@ from unblank.serving.bodies import (
     classify_body,
     read_rule_bodies,
 )
+from unblank.serving.json_route import JsonRoute
 from unblank.serving.response_examples import (
     CLASSIFIED,
     FILLED,
@@ -42,7 +43,9 @@ def library_routes(service: Service) -> APIRouter:
     Args:
         service: what they share.
     """
-    router = APIRouter(prefix="/v1", default_response_class=JsonResponse, tags=["models"])
+    router = APIRouter(
+        prefix="/v1", route_class=JsonRoute, default_response_class=JsonResponse, tags=["models"]
+    )
 
     @router.get("/models", summary="The models that are served", responses=answers(MODELS))
     async def models() -> Response:

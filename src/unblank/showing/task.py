@@ -17,7 +17,7 @@ from unblank.families.loading import load_folder
 from unblank.families.table import family_of_model
 from unblank.generation.branches import build_tree
 from unblank.languages import find_language
-from unblank.plurals import counted
+from unblank.plurals import counted, numbered
 from unblank.prompting.asking import Asking
 from unblank.prompting.examples import TaskExample, make_examples, read_examples
 from unblank.prompting.judging import right_label
@@ -69,7 +69,7 @@ def show_task(options: ShowTaskOptions, console: "Console") -> None:
     example = _example(options, task)
     if options.language:
         example = replace(example, language=find_language(options.language).code)
-    console.print(f"task {task.name}: {task.about}", style="bold", markup=False)
+    console.print(_title(task), style="bold", markup=False)
     console.print(f"{example.place}, scored by {task.metrics[0]}\n", markup=False, style="dim")
     usual = task.default_pattern if asking.prompts is None else 0
     chosen = usual if options.pattern is None else options.pattern
@@ -90,12 +90,16 @@ def show_task(options: ShowTaskOptions, console: "Console") -> None:
     _show_layout(options, task, example, asking, console)
 
 
+def _title(task: ClozeTask) -> str:
+    return f"task {task.name}: {task.about}" if task.about else f"task {task.name}"
+
+
 def _show_classifier_task(options: ShowTaskOptions, task: ClozeTask, console: "Console") -> None:
     """Print an example of a task that only a classifier answers: the texts that it reads."""
     if options.prompts or options.words or options.language or options.pattern is not None:
         task.pattern()  # says that there is none
     example = _example(options, task)
-    console.print(f"task {task.name}: {task.about}", style="bold", markup=False)
+    console.print(_title(task), style="bold", markup=False)
     console.print(f"{example.place}, scored by {task.metrics[0]}\n", markup=False, style="dim")
     texts = [fill_template(one, example.fields) for one in task.classifier]
     console.print("  [SEP]  ".join(texts), markup=False)
@@ -114,9 +118,7 @@ def _example(options: ShowTaskOptions, task: ClozeTask) -> TaskExample:
         examples = make_examples(task, dict(task.example), place) or []
     number = options.example or 0
     if number >= len(examples):
-        raise ValueError(
-            f"there is no example {number}: give a number from 0 to {len(examples) - 1}"
-        )
+        raise ValueError(f"there is no example {number}, only {numbered(len(examples), 'example')}")
     return examples[number]
 
 

@@ -27,6 +27,8 @@ def start_from_cooccurrence(model: PreTrainedModel, corpora: Sequence[Corpus], s
         seed: of what is drawn.
     """
     table_VD = model.get_input_embeddings().weight
+    if table_VD.is_meta:  # it has a size and no values
+        return
     num_tokens, width = table_VD.shape
     table_VD.copy_(
         cooccurrence_embeddings(

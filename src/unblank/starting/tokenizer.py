@@ -17,7 +17,8 @@ from unblank.integrity import MANIFEST_NAME, facts_of_files, find_damage, seal
 from unblank.plurals import counted
 from unblank.starting.vocabulary import check_vocabulary
 from unblank.tokenization.fidelity import is_lowercased
-from unblank.tokenization.special import add_sentinels
+from unblank.tokenization.framing import unframe
+from unblank.tokenization.special import add_extra_tokens, add_sentinels
 from unblank.untrusted.opening import tokenizer_in
 
 __all__ = ["TOKENIZER_NAME", "open_tokenizer"]
@@ -69,6 +70,7 @@ def open_tokenizer(
     elif checkpoint is None and (ignored := _ignored(model, settings, family)):
         display.say(f"note: {', '.join(ignored)} ignored: {given} has its tokenizer")
     tokenizer = tokenizer_in(given)
+    unframe(tokenizer)  # a tuned model frames texts in its own way
     if checkpoint is not None and existing is None:
         _require_same_case(tokenizer, settings.lowercase, checkpoint)
     if checkpoint is None and model.init_from is not None and settings.path is not None:
@@ -89,7 +91,7 @@ def open_tokenizer(
                 f"note: added {counted(num_added, 'sentinel')} to the vocabulary of {given}"
             )
     if checkpoint is None:
-        num_added = tokenizer.add_tokens(list(settings.extra_tokens), special_tokens=True)
+        num_added = add_extra_tokens(tokenizer, settings.extra_tokens)
         if num_added:
             display.say(
                 f"note: added {counted(num_added, 'extra token')} to the vocabulary of {given}"

@@ -1,11 +1,15 @@
 """The special tokens of blank infilling: their strings, and their ids in a given tokenizer.
 
-Only names and numbers, standard library alone; training a tokenizer is in `train`, encoding text
-that holds blanks is in `encoding`.
+Only names and numbers; training a tokenizer is in `train`, encoding text that holds blanks is in
+`encoding`.
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from unblank.unicode import require_unicode
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -26,9 +30,11 @@ __all__ = [
     "SPECIAL_TOKENS",
     "UNK_TOKEN",
     "SpecialIds",
+    "add_extra_tokens",
     "add_sentinels",
     "encoder_decoder_ids",
     "give_prompt",
+    "require_special_names",
     "sentinel_token",
     "special_ids",
 ]
@@ -196,6 +202,48 @@ def add_sentinels(tokenizer: "PreTrainedTokenizerFast", count: int) -> int:
     missing = range(len(_sentinel_ids(tokenizer.backend_tokenizer)) + 1, count + 1)
     names = [sentinel_token(number) for number in missing]
     return int(tokenizer.add_tokens(names, special_tokens=True))
+
+
+def add_extra_tokens(tokenizer: "PreTrainedTokenizerFast", names: Sequence[str]) -> int:
+    """Give a tokenizer further special tokens, after all its tokens; return how many are new.
+
+    Args:
+        tokenizer: that exists; it is changed in place.
+        names: of the tokens; those that it has as special tokens stay as they are.
+
+    Raises:
+        ValueError: as for `require_special_names`, or it has one as an ordinary token, which text
+            spells.
+    """
+    require_special_names(names)
+    special = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+    vocabulary = tokenizer.get_vocab()
+    new = [name for name in names if name not in special]  # adding one again would change its flags
+    for name in new:
+        if name in vocabulary:
+            raise ValueError(
+                f"the extra token {name!r} is an ordinary token of this vocabulary already, which "
+                f"text spells: write it with brackets, for example '[{name}]'"
+            )
+    return int(tokenizer.add_tokens(new, special_tokens=True))
+
+
+def require_special_names(names: Sequence[str]) -> None:
+    """Refuse what can not be the names of special tokens.
+
+    Args:
+        names: of all of them.
+
+    Raises:
+        ValueError: one is empty or white space, occurs twice, or holds a lone surrogate.
+    """
+    for name in names:
+        require_unicode(name, f"the extra token {name!r}")
+        if not name.strip():
+            raise ValueError(f"the extra token {name!r} shows nothing: leave it out")
+    (most, count), *_ = Counter(names).most_common(1) or [("", 0)]
+    if count > 1:
+        raise ValueError(f"the special token {most!r} occurs twice: leave one out")
 
 
 def _sentinel_ids(core: "Tokenizer") -> tuple[int, ...]:

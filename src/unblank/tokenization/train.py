@@ -33,6 +33,7 @@ from unblank.tokenization.special import (
     BLANK_TOKENS,
     SPECIAL_TOKENS,
     UNK_TOKEN,
+    require_special_names,
     sentinel_token,
     special_ids,
 )
@@ -114,8 +115,6 @@ def train_tokenizer(
         )
     check_count(vocab_size, "vocab_size")
     check_count(num_sentinels, "num_sentinels", low=0)
-    for token in extra_tokens:
-        require_unicode(token, f"the extra token {token!r}")
     specials = _special_tokens(num_sentinels, extra_tokens)
     smallest = len(specials) + _MIN_PIECES[kind]
     if vocab_size < smallest:
@@ -152,11 +151,7 @@ def _special_tokens(num_sentinels: int, extra_tokens: Sequence[str]) -> list[Add
     names = list(dict.fromkeys(SPECIAL_TOKENS.values()))
     names += [sentinel_token(number) for number in range(1, num_sentinels + 1)]
     names += extra_tokens
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if "" in names:
-        raise ValueError("an extra token is empty: leave it out")
-    if twice:
-        raise ValueError(f"the special token {twice[0]!r} occurs twice: leave one out")
+    require_special_names(names)
     # The space before a blank belongs to the answer, as in the published vocabularies.
     return [
         AddedToken(name, special=True, normalized=False, lstrip=name in BLANK_TOKENS)

@@ -1,6 +1,19 @@
 """The size of a vocabulary, as models want it."""
 
-__all__ = ["padded_vocab_size"]
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+__all__ = ["count_ids", "padded_vocab_size"]
+
+
+def count_ids(tokenizer: "PreTrainedTokenizerFast") -> int:
+    """Return the rows that a table of embeddings needs for every id of a tokenizer.
+
+    That is more than there are tokens where ids are left out.
+    """
+    return 1 + max(tokenizer.get_vocab().values(), default=-1)
 
 
 def padded_vocab_size(num_tokens: int, multiple: int = 64) -> int:

@@ -55,6 +55,7 @@ def require_safe_model_folder(folder: Path) -> dict[str, Any]:
         ValueError: as for `require_safe_folder`, or the folder is an adapter, or its settings ask
             for weights, quantisation or kernels from elsewhere.
     """
+    refuse_links_out(folder)
     if not (folder / CONFIG_NAME).is_file():
         raise FileNotFoundError(f"{folder} is not a model folder: it has no {CONFIG_NAME}")
     settings = require_safe_folder(folder)[CONFIG_NAME]

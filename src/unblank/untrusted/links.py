@@ -65,12 +65,20 @@ def require_inside(path: Path, folder: Path) -> None:
     try:
         target = path.resolve()
     except (OSError, RuntimeError) as error:  # RuntimeError: a circle of links
-        raise ValueError(f"{path} is a symbolic link that leads nowhere") from error
+        raise _leads_nowhere(path) from error
     if not any(target.is_relative_to(root) for root in _allowed_roots(folder)):
         raise ValueError(
             f"{path} is a symbolic link to {target}, which is outside its folder: copy what it "
             "leads to there"
         )
+    if not target.exists():
+        raise _leads_nowhere(path)
+
+
+def _leads_nowhere(path: Path) -> ValueError:
+    return ValueError(
+        f"{path} is a symbolic link that leads nowhere: put the file that it should lead to there"
+    )
 
 
 def _allowed_roots(folder: Path) -> list[Path]:

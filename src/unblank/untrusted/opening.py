@@ -4,7 +4,7 @@ Every `from_pretrained` of this library is here: it runs no code of a folder, ne
 should, reads no pickles and nothing outside of the folder. A test looks for others.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from unblank.untrusted.folder import (
     require_safe_folder,
     require_safe_model_folder,
 )
+from unblank.untrusted.links import refuse_links_out
 from unblank.untrusted.panics import panics_named
 from unblank.untrusted.sharded_weights import (
     is_sharded,
@@ -22,7 +23,12 @@ from unblank.untrusted.sharded_weights import (
     whole_tensors,
 )
 from unblank.untrusted.text_patterns import refuse_costly_patterns
-from unblank.untrusted.weight_files import count_numbers, stored_in_files, weight_paths
+from unblank.untrusted.weight_files import (
+    count_numbers,
+    data_types,
+    stored_in_files,
+    weight_paths,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
@@ -36,6 +42,9 @@ _PLENTY = 3
 adds less."""
 _SPARE = 10**8
 """Numbers that may be missing from any file: new layers are reported, not refused, here."""
+_REAL_TYPES = ("F64", "F32", "F16", "BF16")
+"""What safetensors calls the data types that weights may have; whole numbers would need a scale."""
+_ANY_TEXT = "the old grey cat"
 
 
 def config_in(folder: Path, **changes: Any) -> "PreTrainedConfig":
@@ -124,6 +133,7 @@ def tokenizer_in(folder: Path) -> "PreTrainedTokenizerFast":
     """
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+    refuse_links_out(folder)
     if not (folder / "tokenizer.json").is_file():
         raise FileNotFoundError(
             f"there is no tokenizer.json in {folder}: `unblank tokenize` makes one"
@@ -143,7 +153,22 @@ def tokenizer_in(folder: Path) -> "PreTrainedTokenizerFast":
             f"the tokenizer in {folder} is a {type(tokenizer).__name__}, which does not use its "
             f"tokenizer.json: set tokenizer_class in {_TOKENIZER_CONFIG} to PreTrainedTokenizerFast"
         )
+    _require_whole_texts(tokenizer, folder)
     return tokenizer
+
+
+def _require_whole_texts(tokenizer: "PreTrainedTokenizerFast", folder: Path) -> None:
+    """Refuse a tokenizer whose frame for a text leaves the text out, or repeats it."""
+    core = tokenizer.backend_tokenizer
+    framed = core.encode(_ANY_TEXT, add_special_tokens=False).ids
+    processor, core.post_processor = core.post_processor, None
+    plain = core.encode(_ANY_TEXT, add_special_tokens=False).ids
+    core.post_processor = processor
+    if framed != plain:
+        raise ValueError(
+            f"the post_processor of {folder / 'tokenizer.json'} makes {len(framed)} tokens of a "
+            f"text that has {len(plain)}: it must keep each text once"
+        )
 
 
 def _require_model_type(folder: Path, settings: Mapping[str, Any], expected: str) -> None:
@@ -181,12 +206,25 @@ def _require_weights(folder: Path, model_class: type["PreTrainedModel"], config:
         raise FileNotFoundError(f"{folder} has no weights: it has no model.safetensors")
     with without_notes(), torch.device("meta"), torch.random.fork_rng(devices=[]):
         described: Any = model_class(config)
+    _require_real_numbers(paths, {name for name, _ in described.named_parameters()})
     num_described = sum(parameter.numel() for parameter in described.parameters())
     if num_described > _PLENTY * (num_stored := count_numbers(paths)) + _SPARE:
         raise ValueError(
             f"{folder / CONFIG_NAME} describes a model of {num_described:,} parameters, but its "
             f"weights have {num_stored:,}: restore the {CONFIG_NAME} that belongs to them"
         )
+
+
+def _require_real_numbers(paths: Iterable[Path], names: Container[str]) -> None:
+    """Refuse weights that are whole numbers, as of a quantised model, or of less than two bytes."""
+    for path in paths:
+        for name, kind in data_types(path).items():
+            if name in names and kind not in _REAL_TYPES:
+                raise ValueError(
+                    f"{path} has {name} in the data type {kind}, but weights may have "
+                    f"{', '.join(_REAL_TYPES)}: take the weights as they were before they were "
+                    "quantised"
+                )
 
 
 def _given_weights(folder: Path) -> dict[str, Any] | None:

@@ -19,6 +19,7 @@ __all__ = [
     "INDEX_NAME",
     "StoredTensor",
     "count_numbers",
+    "data_types",
     "opened_weights",
     "places_in_index",
     "refuse_only_pickles",
@@ -155,3 +156,13 @@ def count_numbers(paths: list[Path]) -> int:
         with opened_weights(path) as file:
             total += sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
     return total
+
+
+def data_types(path: Path) -> dict[str, str]:
+    """Return the data type of each tensor of a safetensors file, as the format calls it.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    with opened_weights(path) as file:
+        return {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118

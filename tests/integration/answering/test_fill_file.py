@@ -131,7 +131,7 @@ def test_a_killed_run_goes_on_with_the_same_answers(
     monkeypatch.setattr(answering_run.AnswerFile, "append", append)
     with pytest.raises(Stopped):
         fill(model_folder, *words, "--output", output)
-    assert "4 of 7 answers are in" in capsys.readouterr().err
+    assert "has 4 answers of 7" in capsys.readouterr().err
     assert not output.exists()
     with (tmp_path / "out.jsonl.part").open("a") as file:
         file.write('{"filled": "half a li')
@@ -194,6 +194,16 @@ def test_a_file_without_output_is_printed_and_alternatives_are_a_table(
     assert f"{token}: " not in printed
     fill(model_folder, "--input", texts, *beams, "--tokens")
     assert f"{token}: " in capsys.readouterr().out
+
+
+def test_a_broken_file_of_rules_is_named_once(model_folder, tmp_path):
+    path = tmp_path / "rules.json"
+    path.write_text('["excludes=e"')
+    with pytest.raises(ValueError, match=r"rules\.json is damaged") as caught:
+        unblank.fill_file(
+            model_folder, [{"text": "a [MASK]"}], tmp_path / "out.csv", rules_file=str(path)
+        )
+    assert str(caught.value).count(str(path)) == 1
 
 
 def test_each_record_keeps_rules_of_all_and_its_own(model_folder, tmp_path):

@@ -53,7 +53,12 @@ def test_held_out_texts_that_lose_their_end_are_counted(toys, tmp_path, method, 
     records = [{"text": "we saw a film " * n, "label": "good"} for n in (1, 30)]
     long["validation"].write_text("".join(json.dumps(one) + "\n" for one in records))
     run_finetune(labelled_config(long, tmp_path / "run", method=method, train={"max_steps": 1}))
-    assert "2 examples, 1 shortened" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "2 examples, 1 shortened" in said
+    assert "validated at the end" in said
+    *_, curves, after = said.splitlines()
+    assert str(tmp_path / "run" / "loss.png") in curves
+    assert f"unblank info {tmp_path / 'run'}" in after
 
 
 @pytest.mark.parametrize("method", ["full", "classifier"])

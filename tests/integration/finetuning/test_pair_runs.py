@@ -10,7 +10,7 @@ import torch
 from labelled_toys import labelled_glm
 from safetensors.torch import load_file
 from tiny_glms import write_folder
-from transformers import AutoTokenizer
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 import unblank
 from unblank.engine.units import InfillUnit
@@ -54,6 +54,36 @@ def test_every_family_becomes_a_folder_that_writes(pairs_config, family):
     best = unblank.load(folder / "best").model.state_dict()
     assert all(torch.equal(best[k], v) for k, v in opened.model.state_dict().items())
     assert find_damage(folder / "best", "provenance.json") is None
+
+
+@pytest.mark.parametrize("family", [{}, GANLM], ids=["deltalm", "ganlm"])
+def test_the_auto_classes_write_what_the_library_writes(pairs_config, family):
+    folder = run_finetune(pairs_config(**family, optim__learning_rate=5e-3))
+    ours, tokenizer = unblank.load(folder, device="cpu"), AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
+    sources = ["the red dog", "one cat", "the red dog ran to one cat"]
+    read = tokenizer(sources, return_tensors="pt", padding=True)
+    never = sorted(
+        {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder} - {model.config.eos_token_id}
+    )
+    rows = model.generate(**read, max_new_tokens=6, suppress_tokens=never)
+    texts = tokenizer.batch_decode(rows, skip_special_tokens=True)
+    assert texts == [one.text for one in ours.generate(sources, max_tokens=6)]
+
+
+def test_a_model_that_is_tuned_again_ends_a_source_once(pairs_config):
+    folder = run_finetune(pairs_config())
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    config = pairs_config(train__output_dir=folder / "again")
+    config = replace(
+        config,
+        model=from_folder(config, folder),
+        tokenizer=TokenizerSettings(extra_tokens=("__x__",)),
+    )
+    again = AutoTokenizer.from_pretrained(run_finetune(config))
+    assert again("one cat")["input_ids"] == tokenizer("one cat")["input_ids"]
+    tag, *_, end = again("__x__ the red dog")["input_ids"]
+    assert [tag, end] == again.convert_tokens_to_ids(["__x__", "<|endofpiece|>"])
 
 
 def test_a_model_learns_the_pairs_and_the_best_step_is_chosen(pairs_config):

@@ -1,6 +1,7 @@
 """An index from the command line, and what `fill` and `score` make of its passages."""
 
 import json
+from shutil import copytree
 
 import pytest
 
@@ -50,7 +51,8 @@ def test_an_index_is_not_replaced_unless_asked_for(index_folder, tmp_path, capsy
     assert "documents" in capsys.readouterr().out
 
 
-def test_an_index_goes_on_after_a_kill(index_folder, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_an_index_goes_on_after_a_kill(index_folder, tmp_path, monkeypatch, capsys, overwrite):
     """What was cut before is not cut again; other texts or lengths do not go on with it."""
     monkeypatch.setattr(indexing, "_CHARACTERS", 1)
     usual, cut = indexing.cut_document, []
@@ -64,11 +66,15 @@ def test_an_index_goes_on_after_a_kill(index_folder, tmp_path, monkeypatch, caps
     monkeypatch.setattr(indexing, "cut_document", cut_or_fail)
     words = [str(index_folder.parent / "texts.txt"), "--output", str(tmp_path / "index")]
     words += ["--text-unit", "line"]
+    if overwrite:
+        copytree(index_folder, tmp_path / "index")
+        words.append("--overwrite")
     with pytest.raises(KeyboardInterrupt):
         index.run(index.parse(words))
-    assert "2 groups of documents" in capsys.readouterr().err
-    with pytest.raises(ValueError, match="passage_words"):
-        index.run(index.parse([*words, "--passage-words", "7"]))
+    assert "has 2 groups of documents;" in capsys.readouterr().err
+    if not overwrite:
+        with pytest.raises(ValueError, match="passage_words"):
+            index.run(index.parse([*words, "--passage-words", "7"]))
     monkeypatch.setattr(indexing, "cut_document", usual)
     again = []
 
@@ -101,6 +107,7 @@ def test_fill_uses_the_passages_that_fit(capsys, tiny, index_folder, expected):
     assert [one["text"] for one in line["passages"]] == [one.text for one in expected]
     assert sum(one["share"] for one in line["passages"]) == pytest.approx(1.0)
     assert "2 passages for 1 text, none for 0; 1 left out: too long" in err
+    assert "passage_words 100" in err
 
 
 def test_score_prints_the_passages(capsys, tiny, index_folder, expected):

@@ -50,7 +50,7 @@ def save(recorded, path):
 
 
 def failed(verification):
-    return [check.name for check in verification.checks if not check.holds]
+    return [check.name for check in verification.checks if check.holds is False]
 
 
 @pytest.mark.parametrize("name", ["r.safetensors", "r.npz", "r.json"])
@@ -101,6 +101,27 @@ def test_padding_is_not_compared(folder, recorded, tmp_path):
     assert verify(folder, save(recorded, tmp_path / "run.npz")).holds
     recorded["logits"][1, 3] += 1.0  # the end of the text
     assert failed(verify(folder, save(recorded, tmp_path / "end.npz"))) == ["first"]
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("tokens", lambda values: values + 10**6),
+        ("tokens", lambda values: values - 10**6),
+        ("tokens", lambda values: values.double()),
+        ("position_ids", lambda values: values + 10**6),
+        ("position_ids", lambda values: values[:1].repeat(3, 1, 1)),
+    ],
+)
+def test_inputs_that_the_model_cannot_read_fail_by_name(folder, recorded, tmp_path, name, change):
+    recorded[name] = change(recorded[name])
+    assert failed(verify(folder, save(recorded, tmp_path / "r.npz"))) == ["first"]
+
+
+def test_a_mask_of_other_rows_is_not_compared(folder, recorded, tmp_path):
+    recorded["attention_mask"] = torch.tensor([4, 3, 2])
+    with pytest.raises(ValueError, match="first"):
+        verify(folder, save(recorded, tmp_path / "r.npz"))
 
 
 @torch.no_grad()

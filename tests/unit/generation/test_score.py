@@ -163,7 +163,7 @@ def test_scores_are_ranked_and_share_one_probability(tiny):
         ("a [MASK]", ["dog", "dog"], {}, "same tokens"),
         ("a [MASK]", ["a [MASK]"], {}, "has a blank"),
         ("a [MASK]", [], {}, "no candidates"),
-        ("a [MASK]", ["dog"], {"blank": 1}, "blanks 0 to 0"),
+        ("a [MASK]", ["dog"], {"blank": 1}, "blank 0"),
         ("a [MASK]", ["dog"], {"normalization": "max"}, "normalization"),
         (["a [MASK]"], ["dog"], {}, "a list of texts"),
         ("a [MASK]", "dog", {}, "^candidates"),

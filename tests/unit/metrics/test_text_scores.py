@@ -240,6 +240,12 @@ def test_the_way_in_which_letters_are_encoded_does_not_count(answer, form):
         ("\uace0\uc591\uc774\uac00 \uc88b\uc544\uc694", "ko-mecab"),
         ("\u0e09\u0e31\u0e19\u0e23\u0e31\u0e01\u0e41\u0e21\u0e27", "char"),
         ("\u1780\u17b6\u179a", "char"),
+        ("\ua188\ua320\ua071", "char"),  # Yi
+        ("\u1a32\u1a6b\u1a60\u1a45", "char"),  # Tai Tham
+        ("\u1985\u19c4\u19ba", "char"),  # New Tai Lue
+        ("\uaa61\uaa6b\uaa65", "char"),  # Khamti
+        ("\ua9b2\ua9a4\ua995", "char"),  # Javanese
+        ("\uff76\uff80\uff76\uff85", "ja-mecab"),  # half-width
         ("123", "13a"),
     ],
 )

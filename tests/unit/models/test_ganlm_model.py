@@ -177,6 +177,12 @@ def test_a_second_draw_is_possible_however_certain_the_generator_is(temperature,
     assert (first == 5).all()
 
 
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_temperature_is_above_0_and_finite(temperature):
+    with pytest.raises(ValueError, match="temperature"):
+        maths.sample_tokens(torch.ones(2, 3), torch.ones(4, 3), temperature=temperature)
+
+
 def test_samples_do_not_depend_on_the_chunks(monkeypatch):
     hidden, weight = torch.randn(300, 5), torch.randn(8, 5)
     whole = maths.sample_tokens(hidden, weight, torch.Generator().manual_seed(1))

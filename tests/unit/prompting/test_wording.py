@@ -109,7 +109,7 @@ def test_a_way_that_a_task_lacks_is_refused_before_any_example(tmp_path, task):
             asking.check(plain, ())
     with pytest.raises(ValueError, match="prompts 0 to 1"):
         Asking("english").check(task, (2,))
-    with pytest.raises(ValueError, match="prompts 0 to 0"):
+    with pytest.raises(ValueError, match="prompt 0"):
         Asking("universal").check(task, (1,))
     with pytest.raises(ValueError, match=r"cloze\.words"):
         Asking(None, "all").check(load_task("xcopa"), ())

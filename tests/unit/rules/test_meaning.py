@@ -68,6 +68,16 @@ def test_a_rule_means_what_it_says(fields):
         assert accepts(automaton, text) == meets(text.lstrip(" "), rule), repr(text)
 
 
+def test_punctuation_alone_is_no_word():
+    letters = map("".join, itertools.product("a ,\u2014", repeat=6))
+    texts = ["", ",", "a", *letters]
+    for words in (0, 1, 2, (None, 1), (2, None)):
+        rule = Rule(words=words)
+        automaton = automaton_of([rule])
+        for text in texts:
+            assert accepts(automaton, text) == meets(text.lstrip(" "), rule), (rule, text)
+
+
 def test_random_patterns_match_what_re_matches():
     rng = random.Random(1)
     for _ in range(60):

@@ -201,6 +201,22 @@ def test_extra_tokens_of_an_existing_model_get_rows(existing_of, tmp_path, capsy
     assert len(torch.unique(new, dim=0)) == count
 
 
+@pytest.mark.parametrize("extra", [("",), (" ",), ("[A]", "[A]"), ("[A]", "the"), ("\ud83d",)])
+def test_extra_tokens_that_are_none_are_refused(existing_of, tmp_path, extra):
+    with pytest.raises(ValueError, match="token") as caught:
+        tokenizer_of(existing_of("tiny"), TokenizerSettings(extra_tokens=extra), tmp_path)
+    assert repr(extra[-1]) in str(caught.value)
+
+
+def test_extra_tokens_that_are_special_already_stay_as_they_are(existing_of, tmp_path, capsys):
+    settings = TokenizerSettings(extra_tokens=("[MASK]", "[A]"))
+    tokenizer = tokenizer_of(existing_of("tiny"), settings, tmp_path)
+    assert "added 1 extra token to" in capsys.readouterr().out
+    assert tokenizer.convert_ids_to_tokens(len(tokenizer) - 1) == "[A]"
+    own = opened(existing_of("tiny").init_from).added_tokens_decoder
+    assert all(tokenizer.added_tokens_decoder[token_id] == token for token_id, token in own.items())
+
+
 def test_a_transfer_without_two_vocabularies_is_refused(existing, tmp_path, folders):
     path = folders / "other-bpe"
     for model, settings in (

@@ -13,10 +13,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank.finetuning.labels.classifier_model import build_classifier
 from unblank.finetuning.labels.classifier_rows import ClassifierRow, RowEncoder, pad_rows
+from unblank.finetuning.labels.classifier_tokenizer import classifier_tokenizer
 from unblank.finetuning.labels.reading import Labelled
 from unblank.finetuning.labels.scores import loss_of
 from unblank.finetuning.labels.settings import Branch, Pooled
@@ -46,15 +47,15 @@ class ClassifierScorer:
     def __init__(self, data: Labelled, *, pooled: Pooled = "cls", branch: Branch) -> None:
         of_family = data.family.classifier
         assert of_family is not None
-        if pooled != "cls" and not of_family.pools_any_token:
+        if pooled != "cls" and of_family.pooled_field is None:
             raise ValueError(
                 f"cloze.pooled is {pooled}, but a {data.family.name} classifies from the first "
                 "token only: leave it out"
             )
         special = data.family.special_ids(data.tokenizer)
         self.loss: ClozeLossName = loss_of(data.task)
-        self._data, self._branch = data, branch
-        self._pools_end, self._pad_id = pooled == "end", special.pad
+        self._data, self._pooled, self._branch = data, pooled, branch
+        self._pad_id = special.pad
         self._encoder = RowEncoder(
             tokenizer=data.tokenizer,
             special=special,
@@ -78,8 +79,16 @@ class ClassifierScorer:
     def build_model(self) -> PreTrainedModel:
         """Return the model with a new head, or with the head of its folder."""
         return build_classifier(
-            self._data, self._classes, self._branch, may_be_several=self.loss == "binary"
+            self._data,
+            self._classes,
+            pooled=self._pooled,
+            branch=self._branch,
+            may_be_several=self.loss == "binary",
         )
+
+    def saved_tokenizer(self) -> PreTrainedTokenizerFast:
+        """Return the tokenizer that makes the rows of a classifier by itself."""
+        return classifier_tokenizer(self._encoder)
 
     def encode(self, example: TaskExample, sample: Sample) -> list[list[ClassifierRow]]:
         """Return the rows of an example, as one input."""
@@ -91,8 +100,6 @@ class ClassifierScorer:
         """Return for each example float32[L], the logits of its labels or candidates."""
         rows = [row for of_example in inputs for row in of_example]
         tensors = {name: t.to(device) for name, t in pad_rows(rows, self._pad_id).items()}
-        if self._pools_end:
-            tensors["pooled_columns"] = tensors["attention_mask"].sum(dim=1) - 1
         called: Any = model
         logits_RC: Tensor = called(**tensors).logits.float()
         if logits_RC.shape[1] > 1:

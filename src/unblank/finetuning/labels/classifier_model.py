@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 from unblank.families.loading import require_whole_weights
 from unblank.families.settings import FamilySections
 from unblank.finetuning.labels.reading import Labelled
-from unblank.finetuning.labels.settings import Branch
+from unblank.finetuning.labels.settings import Branch, Pooled
 from unblank.models.finite import require_finite
 from unblank.starting.vocabulary import fit_vocabulary
 from unblank.untrusted.opening import config_in, model_in
@@ -23,13 +23,19 @@ _PROBLEM = "multi_label_classification"
 
 
 def build_classifier(
-    data: Labelled, classes: Sequence[str], branch: Branch, *, may_be_several: bool = False
+    data: Labelled,
+    classes: Sequence[str],
+    *,
+    pooled: Pooled,
+    branch: Branch,
+    may_be_several: bool = False,
 ) -> PreTrainedModel:
     """Return the model, float32, on the CPU.
 
     Args:
         data: the task of a run.
         classes: names of the classes; none is one score a row.
+        pooled: the token that is classified from, where that can be chosen.
         branch: the decoder that is read, where a model has two.
         may_be_several: whether several classes may apply at once.
 
@@ -42,7 +48,7 @@ def build_classifier(
     folder = start.folder
     names = dict(enumerate(classes)) or {0: "score"}
     if folder is None:
-        return _new_classifier(data, names, _PROBLEM if may_be_several else None)
+        return _new_classifier(data, names, pooled, _PROBLEM if may_be_several else None)
     require_whole_weights(folder)
     config = config_in(folder)
     if _is_classifier(config) and dict(config.id2label) != names:
@@ -53,6 +59,8 @@ def build_classifier(
     changes: dict[str, Any] = {"id2label": names, "label2id": {n: i for i, n in names.items()}}
     if may_be_several:
         changes["problem_type"] = _PROBLEM
+    if of_family.pooled_field is not None:
+        changes[of_family.pooled_field] = pooled
     if of_family.branch_field is not None and not _is_classifier(config):
         changes[of_family.branch_field] = branch
     model, report = model_in(
@@ -88,7 +96,9 @@ def is_classifier_folder(folder: Path | None) -> bool:
     )
 
 
-def _new_classifier(data: Labelled, names: dict[int, str], problem: str | None) -> PreTrainedModel:
+def _new_classifier(
+    data: Labelled, names: dict[int, str], pooled: Pooled, problem: str | None
+) -> PreTrainedModel:
     of_family = data.family.classifier
     assert of_family is not None
     if not of_family.starts_new:
@@ -99,6 +109,8 @@ def _new_classifier(data: Labelled, names: dict[int, str], problem: str | None) 
     base: Any = data.start.build(data.tokenizer, data.max_length)
     config = base.config
     config.problem_type = problem
+    if of_family.pooled_field is not None:
+        setattr(config, of_family.pooled_field, pooled)
     config.id2label, config.label2id = names, {name: number for number, name in names.items()}
     classifier: Any = of_family.model_class(config)
     classifier.model = base.model

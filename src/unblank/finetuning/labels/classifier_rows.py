@@ -1,7 +1,8 @@
 """What a classifier reads: the texts that a task names, with special tokens around them.
 
 A GLM reads `[CLS] a [SEP] b end`, a GanLM `[CLS] a end end b end`, as in the published programs. A
-task whose texts name the `{candidate}` has a row for each candidate.
+task whose texts name the `{candidate}` has a row for each candidate. What gives way in a row that
+is too long is cut by tokens where it is a text of its own, as tokenizers do it.
 
 Shapes: `R` rows, `T` columns.
 """
@@ -14,7 +15,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from unblank.prompting.examples import CANDIDATE, TaskExample
-from unblank.prompting.patterns import FieldUse, fill_template, fit_fields
+from unblank.prompting.patterns import End, FieldUse, fill_template, fit_fields
 from unblank.prompting.task import ClozeTask
 from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.special import SpecialIds
@@ -78,23 +79,43 @@ class RowEncoder:
             for candidate in example.candidates
         ]
 
+    @property
+    def cut(self) -> tuple[int, End] | None:
+        """Number of the text that gives way first, and at which end; None if it has other words."""
+        name, end = next(iter(self.task.shorten.items()), ("", "end"))
+        alone = (FieldUse(name),)
+        if alone not in self.task.classifier or self._uses.count(name) > 1:
+            return None
+        return self.task.classifier.index(alone), end
+
     def _row(self, example: TaskExample, fields: Mapping[str, str]) -> ClassifierRow:
         try:
+            texts = self._texts(fields)
+            if (excess := len(self._framed(texts)) - self.max_length) <= 0:
+                return ClassifierRow(tuple(self._framed(texts)), False)
+            if self.cut is not None and excess <= len(texts[self.cut[0]]):
+                number, end = self.cut
+                whole = texts[number]
+                texts[number] = whole[excess:] if end == "start" else whole[:-excess]
+                return ClassifierRow(tuple(self._framed(texts)), True)
             fitted = fit_fields(
                 self.tokenizer,
                 fields,
-                self._encode,
+                lambda values: self._framed(self._texts(values)),
                 uses=self._uses,
                 shorten=self.task.shorten,
                 max_tokens=self.max_length,
             )
         except ValueError as error:
             raise ValueError(f"{example.place}: {error}") from error
-        return ClassifierRow(fitted.token_ids, bool(fitted.num_removed))
+        return ClassifierRow(fitted.token_ids, True)
 
-    def _encode(self, fields: Mapping[str, str]) -> list[int]:
-        texts = [fill_template(template, fields) for template in self.task.classifier]
-        first, *others = encode_texts(self.tokenizer, texts)
+    def _texts(self, fields: Mapping[str, str]) -> list[list[int]]:
+        filled = [fill_template(template, fields) for template in self.task.classifier]
+        return encode_texts(self.tokenizer, filled)
+
+    def _framed(self, texts: Sequence[Sequence[int]]) -> list[int]:
+        first, *others = texts
         ids = [*self.special.start, *first]
         for other in others:
             ids += [*self.between, *other]

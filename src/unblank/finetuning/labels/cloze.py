@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank.finetuning.labels.reading import Labelled
 from unblank.finetuning.labels.scores import loss_of
@@ -128,6 +128,10 @@ class ClozeScorer:
     def build_model(self) -> PreTrainedModel:
         """Return the GLM to start from."""
         return self._data.start.build(self._data.tokenizer, self._data.max_length)
+
+    def saved_tokenizer(self) -> PreTrainedTokenizerFast:
+        """Return the tokenizer of the data."""
+        return self._data.tokenizer
 
     def encode(self, example: TaskExample, sample: Sample) -> list[ClozePrompt]:
         """Return an example in the pattern of its epoch, and perhaps in another language."""

@@ -70,6 +70,10 @@ class LabelScorer(Protocol):
         """Return the model to start from."""
         ...
 
+    def saved_tokenizer(self) -> PreTrainedTokenizerFast:
+        """Return the tokenizer that is saved with the model."""
+        ...
+
     def encode(self, example: TaskExample, sample: Sample) -> list[Any]:
         """Return an example as the model reads it, an item for each of its prompts.
 
@@ -143,7 +147,7 @@ class LabelTraining:
     """
 
     def __init__(self, data: Labelled, scorer: LabelScorer, sizes: Sizes, metric: str) -> None:
-        self.tokenizer: PreTrainedTokenizerFast = data.tokenizer
+        self.tokenizer: PreTrainedTokenizerFast = scorer.saved_tokenizer()
         self.unit: TrainUnit = LabelUnit(scorer)
         self.metric = metric
         self.higher_is_better = metric not in LOWER_IS_BETTER

@@ -75,8 +75,8 @@ class TunedTask:
         if different := found.difference(self.asked):
             return replace(
                 self,
-                note=f"not calibrated: the calibration of {self.task.name} was learned with "
-                f"other {different}",
+                note=f"not calibrated: the calibration of {self.task.name} was learned with other "
+                f"settings ({different}): calibrate again",
             )
         thresholds = {**found.thresholds, **self.task.thresholds}  # the file's own come first
         return replace(self, calibration=found, task=replace(self.task, thresholds=thresholds))

@@ -17,6 +17,7 @@ from unblank.engine.precision import Precision
 from unblank.engine.training import Evaluation
 from unblank.engine.units import TrainUnit
 from unblank.examples import AnyExample, IntArray, Seq2SeqExample
+from unblank.families.family import Family
 from unblank.finetuning.pairs.answers import (
     Answering,
     held_out_sources,
@@ -31,6 +32,7 @@ from unblank.finetuning.pairs.start import PairStart
 from unblank.finetuning.pairs.transfer import AlternatingState, alternate
 from unblank.generation.building import answer_setup
 from unblank.plurals import counted
+from unblank.tokenization.framing import Frame, framed
 
 __all__ = ["HeldOutPairs", "PairTraining", "TrainingPairs"]
 
@@ -104,7 +106,7 @@ class PairTraining:
         held_out: HeldOutPairs,
         answering: Answering,
     ) -> None:
-        self.tokenizer = tokenizer
+        self.tokenizer = _saved_tokenizer(tokenizer, start.family)
         self.metric = metric
         self.higher_is_better = metric != "loss"
         self.content = training.content
@@ -233,3 +235,15 @@ class PairTraining:
             "batches": f"{self._batches}, {padding:.1%} padding",
             "chosen by": f"{self.metric} of {self._measured()}",
         }
+
+
+def _saved_tokenizer(tokenizer: PreTrainedTokenizerFast, family: Family) -> PreTrainedTokenizerFast:
+    """Return the tokenizer that makes what an encoder-decoder reads and writes; a GLM's as it is.
+
+    A language's tag is a special token that stands in the text.
+    """
+    if family.writes != "targets":
+        return tokenizer
+    end = (family.special_ids(tokenizer).eos,)
+    frame = Frame(texts=("{source}",), truncation="only_first")
+    return framed(tokenizer, frame, start=(), between=end, end=end, is_plain=False)

@@ -10,6 +10,7 @@ there are tokens sampled, judged and replaced. Nothing here differentiates throu
 Shapes: `B` rows, `T` target tokens, `N` chosen positions, `D` width, `V` vocabulary.
 """
 
+import math
 from typing import Literal
 
 import torch
@@ -124,7 +125,12 @@ def sample_tokens(
 
     Returns:
         int64[N].
+
+    Raises:
+        ValueError: the temperature is not above 0, or is not finite.
     """
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"temperature is {temperature!r}: it must be above 0 and finite")
     if torch.is_autocast_enabled(hidden_ND.device.type):  # once, not for every chunk
         weight_VD = weight_VD.to(torch.get_autocast_dtype(hidden_ND.device.type))
     drawn = []

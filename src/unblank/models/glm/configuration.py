@@ -29,6 +29,8 @@ class GlmInfillConfig(PreTrainedConfig):
         hidden_dropout_prob: dropout of embeddings and of each sublayer's output.
         attention_probs_dropout_prob: dropout of attention weights.
         classifier_dropout: dropout before a classification head; None for `hidden_dropout_prob`.
+        classifier_pooled: the token that a classification head reads, the first ("cls") or the
+            last ("end").
         layer_norm_eps: epsilon of every LayerNorm.
         initializer_range: standard deviation of the initial weights; output projections are
             scaled down by sqrt(2 * layers).
@@ -56,6 +58,7 @@ class GlmInfillConfig(PreTrainedConfig):
     hidden_dropout_prob: float = 0.1
     attention_probs_dropout_prob: float = 0.1
     classifier_dropout: float | None = None
+    classifier_pooled: str = "cls"
     layer_norm_eps: float = 1e-5
     initializer_range: float = 0.02
     block_position_encoding: bool = True
@@ -86,11 +89,16 @@ class GlmInfillConfig(PreTrainedConfig):
 
         Raises:
             ValueError: a number that no model can have, heads that do not divide the width, an
-                unknown activation, or a tokenizer that is larger than the table.
+                unknown activation or pooled token, or a tokenizer that is larger than the table.
         """
         require_possible_sizes(self)
         if self.hidden_act not in ("gelu_pytorch_tanh", "gelu"):
             raise ValueError(
                 f"hidden_act is {self.hidden_act!r}: choose 'gelu_pytorch_tanh' (the original) or "
                 "'gelu' (the Hugging Face port)"
+            )
+        if self.classifier_pooled not in ("cls", "end"):
+            raise ValueError(
+                f"classifier_pooled is {self.classifier_pooled!r}: choose 'cls' (the first token) "
+                "or 'end' (the last)"
             )

@@ -30,7 +30,7 @@ _SINGLE_LABEL = "single_label_classification"
 class GlmInfillForSequenceClassification(GlmInfillPreTrainedModel):
     """The classifier baseline: dropout, dense, tanh, dropout, projection of one pooled token.
 
-    The pooled token is column 0 ([CLS]) unless `pooled_columns` names another.
+    The pooled token is the one of `config.classifier_pooled` unless `pooled_columns` names others.
     """
 
     def __init__(self, config: GlmInfillConfig) -> None:
@@ -63,7 +63,8 @@ class GlmInfillForSequenceClassification(GlmInfillPreTrainedModel):
             prefix_lengths: int64[B]; None encodes all tokens bidirectionally.
             labels: what `config.problem_type` says, see `classifier_loss`: int64[B] classes, or
                 float[B] for one label (regression), or float[B, C].
-            pooled_columns: int64[B], the column to classify from; None for the first real token.
+            pooled_columns: int64[B], the column to classify from; None for the first real token, or
+                the last one, as `config.classifier_pooled` says.
             num_items_in_batch: labels of a whole step, by which the summed loss is divided; None
                 for those of this call.
             **kwargs: passed to `GlmInfillModel.forward`.
@@ -79,9 +80,7 @@ class GlmInfillForSequenceClassification(GlmInfillPreTrainedModel):
         hidden_BTD = outputs.last_hidden_state
         rows = torch.arange(hidden_BTD.shape[0], device=hidden_BTD.device)
         if pooled_columns is None:
-            pooled_columns = torch.zeros_like(rows)
-            if attention_mask is not None and attention_mask.dim() == 2:
-                pooled_columns = attention_mask.long().argmax(dim=1)
+            pooled_columns = self._pooled_columns(hidden_BTD, attention_mask)
         pooled_BD = torch.tanh(self.dense(hidden_BTD[rows, pooled_columns]))
         logits_BC = self.out_proj(self.dropout(pooled_BD))
         return SequenceClassifierOutput(
@@ -90,6 +89,16 @@ class GlmInfillForSequenceClassification(GlmInfillPreTrainedModel):
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )
+
+    def _pooled_columns(self, hidden_BTD: Tensor, attention_mask: Tensor | None) -> Tensor:
+        """Return int64[B], the column of each row's first or last real token."""
+        is_real_BT = attention_mask
+        if is_real_BT is None or is_real_BT.dim() != 2:
+            is_real_BT = hidden_BTD.new_ones(hidden_BTD.shape[:2])
+        is_real_BT = is_real_BT.bool().long()
+        if self.config.classifier_pooled == "end":
+            return is_real_BT.shape[1] - 1 - is_real_BT.flip(1).argmax(dim=1)
+        return is_real_BT.argmax(dim=1)
 
 
 class GlmInfillForMultipleChoice(GlmInfillWithHead):

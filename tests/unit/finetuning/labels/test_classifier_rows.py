@@ -1,11 +1,19 @@
 """The rows that a classifier reads."""
 
+from dataclasses import replace
+from functools import cache
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from labelled_toys import labelled_glm
+from tiny_glms import tiny_glm
+from tiny_models import CORPUS
 
 from unblank.families.table import FAMILIES
 from unblank.finetuning.labels.classifier_rows import RowEncoder, pad_rows
-from unblank.prompting import load_task, make_examples
+from unblank.finetuning.labels.classifier_tokenizer import classifier_tokenizer
+from unblank.prompting import TaskExample, load_task, make_examples
 from unblank.tokenization.special import special_ids
 
 
@@ -51,3 +59,33 @@ def test_a_long_text_gives_way_where_the_task_says():
     assert len(row.token_ids) <= 24
     assert row.is_shortened
     assert list(row.token_ids[-len(hypothesis) - 1 : -1]) == hypothesis
+
+
+PIECES = ["the ", "cat", " ", "  ", "\n", "[MASK]", "sat", ".", "x\u00e9", "<|endoftext|>"]
+TEXT = st.lists(st.sampled_from(PIECES))
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "bpe", "unigram"])
+@pytest.mark.parametrize("side", ["start", "end"])
+@given(pieces=TEXT)
+@pytest.mark.filterwarnings("ignore:.*unknown to the tokenizer")
+def test_the_saved_tokenizer_makes_the_same_rows(kind, side, pieces):
+    made = _encoder(kind, "cola", {"sentence": side})
+    text = "".join(pieces)
+    (row,) = made.rows(TaskExample("here", {"sentence": text}))
+    saved = classifier_tokenizer(made)
+    assert tuple(saved(text, truncation=True)["input_ids"]) == row.token_ids
+
+
+@cache
+def _tokenizer(kind):
+    return tiny_glm(CORPUS, kind=kind, vocab_size=600).tokenizer
+
+
+def _encoder(kind, task, shorten):
+    tokenizer = _tokenizer(kind)
+    special = special_ids(tokenizer)
+    task = replace(load_task(task), shorten=shorten)
+    return RowEncoder(
+        tokenizer=tokenizer, special=special, task=task, max_length=9, between=(special.sep,)
+    )
