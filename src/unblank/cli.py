@@ -100,6 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: without the program's name; None takes `sys.argv`.
     """
+    _open_closed_streams()
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if arguments is None and words[0] in COMMANDS:
         supervise(partial(_say_ended, words[0]))
@@ -114,6 +115,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise
     except OSError as error:
         _fail(f"unblank: the output cannot be written: {error.strerror}")
+
+
+def _open_closed_streams() -> None:
+    """Read nothing from a standard stream that is closed, and write what goes there nowhere.
+
+    Python has None in its place, and the next file that is opened would get its number.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the first number that is free
+        if getattr(sys, name) is None:
+            stream = open(number, "w" if number else "r", encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
 
 
 def _dispatch(name: str, *words: str) -> None:

@@ -12,6 +12,7 @@ import torch
 from counts import hard_count
 from written_indexes import index_of
 
+from unblank import cli
 from unblank.atomic_folders import new_folder, put_into_folder
 from unblank.cli import main
 from unblank.data.shards import prepare_corpus
@@ -21,6 +22,7 @@ from unblank.engine.finished import published_model
 from unblank.engine.logging import append_line
 from unblank.engine.state import save_model_folder
 from unblank.integrity import find_damage, write_atomically
+from unblank.terminal_text import print_message, print_result
 from unblank.tokenization.train import train_tokenizer
 
 SIZES = [int(4096 * 1.4**number) for number in range(26)]
@@ -220,6 +222,18 @@ def test_an_output_that_nobody_takes_ends_a_command_quietly(words, to, status):
     assert found in ((0, 141) if status == 141 else (status,)), done.stderr
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["stdin", "stdout", "stderr"])
+def test_a_closed_stream_is_there_for_what_a_command_does(name, monkeypatch):
+    def done(*words: str) -> None:
+        print_result("a result")
+        print_message("a message")
+        assert sys.stdin is not None
+
+    monkeypatch.setattr(sys, name, None)
+    monkeypatch.setattr(cli, "_dispatch", done)
+    cli.main(["fill"])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
