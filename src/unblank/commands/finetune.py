@@ -18,7 +18,7 @@ _USUAL = (
     *("optim.learning_rate", "train.output_dir", "train.epochs", "train.max_steps"),
     "train.minutes",
     *("train.batch_tokens", "train.batch_size", "train.seed", "train.metric"),
-    *("train.validate_every", "train.resume", "train.device", "generation.num_beams"),
+    *("train.validate_every", "train.resume", "train.device"),
 )
 """Settings that `--help` shows; `--help-all` shows all."""
 

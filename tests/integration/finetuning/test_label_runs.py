@@ -69,6 +69,7 @@ def test_a_bar_is_shown_while_many_examples_are_encoded(
     run_finetune(config)
     assert "encoding" not in capsys.readouterr().err
     monkeypatch.setattr("unblank.finetuning.labels.reading._MANY", 40)
+    monkeypatch.setattr("unblank.progress_bars._DELAY", 0.0)
     run_finetune(replace(config, train=replace(config.train, output_dir=tmp_path / "again")))
     shown = capsys.readouterr().err
     assert shown.count("encoding examples") == 1  # 64 to learn from, 32 held out

@@ -129,11 +129,12 @@ def test_an_error_in_a_worker_arrives_with_its_message():
 
 
 def test_closing_ends_the_workers():
+    others = set(multiprocessing.active_children())  # of streams that nobody has closed
     rows = stream(num_workers=2)
     next(rows)
-    assert len(multiprocessing.active_children()) == 2
+    assert len(set(multiprocessing.active_children()) - others) == 2
     rows.close()
-    assert multiprocessing.active_children() == []
+    assert set(multiprocessing.active_children()) <= others
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux ends the workers")
