@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if arguments is None and words[0] in COMMANDS:
         supervise(partial(_say_ended, words[0]))
     try:
-        _dispatch(*words)
+        end = _end_of(words)
         _flush()
     except BrokenPipeError:
         _end_on_closed_pipe()
@@ -115,6 +115,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise
     except OSError as error:
         _fail(f"unblank: the output cannot be written: {error.strerror}")
+    if end is not None:
+        raise end
+
+
+def _end_of(words: Sequence[str]) -> SystemExit | None:
+    """Do what the words say, and return what ended it, if all was right; None for nothing."""
+    try:
+        _dispatch(*words)
+    except SystemExit as end:
+        if end.code:
+            raise
+        return end  # of --help and --print-recipe, whose text may not be written yet
+    return None
 
 
 def _open_closed_streams() -> None:

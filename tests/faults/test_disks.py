@@ -211,6 +211,8 @@ def test_a_line_that_cannot_be_added_names_its_file():
         ("--help", "> /dev/full", 2),
         ("fill --help", "| true", 141),
         ("fill --help", ">&-", 0),
+        ("fill --help", "> /dev/full", 2),
+        ("pretrain --model.preset tiny --print-recipe", "> /dev/full", 2),
         ("nothing", "2>&-", 2),
     ],
 )

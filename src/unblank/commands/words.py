@@ -126,6 +126,10 @@ class _Parser(argparse.ArgumentParser):
         is_option = _is_flag(arg_string) or arg_string in _HELP
         return super()._parse_optional(arg_string) if is_option else None
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print a message; `argparse` says nothing of an output that cannot be written."""
+        print(message, end="", file=file)
+
 
 class _Switch(argparse.Action):
     """`--name` and `--no-name`; `argparse.BooleanOptionalAction` knows no `--section.no-name`."""
