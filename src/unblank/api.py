@@ -36,7 +36,7 @@ from unblank.generation.seq2seq import DEFAULT_BATCH_SIZE, SourceAnswerer, gener
 from unblank.generation.sources import read_sources
 from unblank.html_text import html_table
 from unblank.models.half_weights import answering_model, weights_dtype
-from unblank.path_arguments import given_path
+from unblank.path_arguments import disk_path
 from unblank.rules.rule import RuleLike
 from unblank.settings.choices import Context, Normalization
 from unblank.tokenization.special import special_ids
@@ -451,7 +451,7 @@ def load(
         ValueError: another kind of model, damaged files, a tokenizer, dtype or device that does
             not fit, or a calibration of other weights.
     """
-    path = given_path(folder, "folder")
+    path = disk_path(folder, "folder")
     if not isinstance(calibration, bool):
         raise TypeError(f"calibration is {calibration!r}: it must be True or False")
     load_any = load_adapted if has_adapter(path) else load_folder

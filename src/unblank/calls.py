@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from unblank.call_results import ModelScores, TrainedRun
 from unblank.in_memory import GivenData
 from unblank.keyword_names import keywords_named
-from unblank.path_arguments import given_path, require_path_text
+from unblank.path_arguments import disk_path, given_path, require_path_text
 from unblank.settings.given import given_names, recipe_beside
 from unblank.settings.recipes import from_mapping, merged_sections, read_mapping
 
@@ -196,7 +196,7 @@ def predict_file_stream(
     """
     from unblank.commands.predict import PredictSettings, predict_to_file
 
-    folder, written = _folder_of(model), given_path(output, "output")
+    folder, written = _folder_of(model), disk_path(output, "output")
     with keywords_named(), _given_input(input) as path:
         given = {"model": str(folder), "input": path, "output": written, **options}
         predicted = predict_to_file(from_mapping(PredictSettings, given))
@@ -229,7 +229,7 @@ def calibrate_model(
 
 
 def _folder_of(model: str | Path | TrainedRun) -> Path:
-    return model.folder if isinstance(model, TrainedRun) else given_path(model, "model")
+    return model.folder if isinstance(model, TrainedRun) else disk_path(model, "model")
 
 
 @contextmanager
@@ -261,7 +261,7 @@ def _file_settings(
         "model": str(folder),
         "text": (),
         "input": path,
-        "output": given_path(output, "output"),
+        "output": disk_path(output, "output"),
     }
     return from_mapping(kind, {**given, **options})
 

@@ -19,6 +19,7 @@ from importlib import import_module
 from typing import Any, NoReturn, TextIO
 
 from unblank.interruption import REQUESTS, leave, raise_on_signals, received_signal
+from unblank.process import is_main_process
 from unblank.supervision import supervise
 from unblank.terminal_text import print_message, printable_line
 from unblank.untrusted.panics import panics_named
@@ -196,7 +197,7 @@ def _let_rank_0_report_first() -> None:
 
     When it has ended, whoever started them ends the others; one that fails alone speaks after that.
     """
-    if os.environ.get("RANK", "0") != "0":
+    if not is_main_process():
         time.sleep(_TURN)
 
 
@@ -254,7 +255,7 @@ def _say_ended(name: str, number: int, message: str = "") -> None:
         said += _memory_advice(name)
     else:
         said = f"a library failed ({signal_name}): a file may be damaged, or memory ran out"
-    if os.environ.get("RANK", "0") == "0":
+    if is_main_process():
         with suppress(BrokenPipeError):
             print_message(f"unblank {name}: {said}")
 
@@ -301,7 +302,7 @@ def _note(
     line: str | None = None,
 ) -> None:
     """Print a warning, once a run, without the place in our source, which tells a user nothing."""
-    if os.environ.get("RANK", "0") == "0":
+    if is_main_process():
         print_message(f"note: {message}")
 
 
@@ -309,6 +310,6 @@ def _fail(message: str) -> NoReturn:
     if sys.stderr is not None and message:
         print_message(message)
     _drop_output()
-    if "RANK" in os.environ:  # the others wait for this end
+    if os.environ.get("RANK"):  # the others wait for this end
         leave(2)
     sys.exit(2)

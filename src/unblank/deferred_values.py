@@ -26,7 +26,7 @@ from torch.utils._python_dispatch import (
 
 from unblank.noted_operations import NotedStep, NotingMode, WholeAttention
 
-__all__ = ["DeferredValues", "UnreadTensor", "is_deferring", "without_notes"]
+__all__ = ["DeferredValues", "UnreadTensor", "has_no_values", "is_deferring", "without_notes"]
 
 
 class DeferredValues:
@@ -74,6 +74,11 @@ class DeferredValues:
 def is_deferring() -> bool:
     """Return whether such a block is open."""
     return _current() is not None
+
+
+def has_no_values(tensor: torch.Tensor) -> bool:
+    """Return whether a tensor is a size alone: on the meta device, and nothing notes its values."""
+    return tensor.is_meta and not is_deferring()
 
 
 def without_notes() -> AbstractContextManager[Any]:

@@ -137,6 +137,8 @@ library_name: unblank
 
 {use}
 
+`unblank info path/of/this/folder` lists what it can do.
+
 ## Limits
 
 {_listed(limits)}

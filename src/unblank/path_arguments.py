@@ -1,14 +1,39 @@
 """Arguments and settings that must be paths: never empty, and with names that a file can have.
 
 `Path("")` is the current folder, so an empty text (a shell's variable that is not set) would read
-or write something that nobody named.
+or write something that nobody named; `Path("s3://bucket/model")` is in a folder `s3:` of it.
 """
 
 import errno
 import os
+import re
 from pathlib import Path
 
-__all__ = ["given_path", "require_path_text"]
+__all__ = ["disk_path", "given_path", "require_path_text"]
+
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:)/+[^/]", re.S)
+"""The beginning of a URL, also with the one slash that `Path` leaves of two."""
+
+
+def disk_path(value: object, name: str) -> Path:
+    """Return an argument as the path of something on a disk; arguments as for `given_path`.
+
+    Raises:
+        TypeError: it is something else.
+        ValueError: it is a URL, empty, or no file can have this name.
+
+    Example:
+        >>> disk_path("models/mine", "output").name
+        'mine'
+    """
+    path = given_path(value, name)
+    url = _URL.match(str(path))
+    if url and not os.path.lexists(url[1]):
+        raise ValueError(
+            f"{name} is {str(value)!r}, a URL: give a path on a disk; only text and data are read "
+            "from URLs"
+        )
+    return path
 
 
 def given_path(value: object, name: str) -> Path:

@@ -18,16 +18,18 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
-def numbered(count: int, noun: str, plural: str | None = None) -> str:
-    """Return the numbers that some things have, counted from 0, with the noun that fits.
+def numbered(count: int, noun: str, plural: str | None = None, *, first: int = 0) -> str:
+    """Return the numbers that some things in a row have, with the noun that fits.
 
     Args:
         count: of the things, 1 or more.
         noun: its singular.
         plural: its plural; None adds an s.
+        first: number of the first one.
 
     Example:
-        >>> numbered(1, "blank"), numbered(3, "blank")
-        ('blank 0', 'blanks 0 to 2')
+        >>> numbered(1, "blank"), numbered(3, "row", first=7)
+        ('blank 0', 'rows 7 to 9')
     """
-    return f"{noun} 0" if count == 1 else f"{plural or noun + 's'} 0 to {count - 1:,}"
+    last = first + count - 1
+    return f"{noun} {first:,}" if count == 1 else f"{plural or noun + 's'} {first:,} to {last:,}"

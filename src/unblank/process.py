@@ -19,6 +19,9 @@ __all__ = [
     "MemoryArrangement",
     "arrange_memory",
     "end_with_the_parent",
+    "is_main_process",
+    "local_count",
+    "local_rank",
     "process_count",
     "process_rank",
 ]
@@ -44,12 +47,27 @@ _PR_SET_PDEATHSIG = 1  # from prctl.h of Linux
 
 def process_count() -> int:
     """Return how many processes torchrun has started; 1 without it."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    return int(os.environ.get("WORLD_SIZE") or 1)
 
 
 def process_rank() -> int:
     """Return the number of this process among those of torchrun; 0 is the main one."""
-    return int(os.environ.get("RANK", "0"))
+    return int(os.environ.get("RANK") or 0)
+
+
+def local_count() -> int:
+    """Return how many processes torchrun has started on this machine; 1 without it."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE") or 1)
+
+
+def local_rank() -> int:
+    """Return the number of this process among those of torchrun on this machine."""
+    return int(os.environ.get("LOCAL_RANK") or 0)
+
+
+def is_main_process() -> bool:
+    """Whether this process writes and talks: the first of torchrun, or the only one."""
+    return (os.environ.get("RANK") or "0") == "0"
 
 
 @dataclass(frozen=True, slots=True)

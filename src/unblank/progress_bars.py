@@ -1,7 +1,6 @@
 """Progress displays on the error stream, one look for all commands."""
 
 import math
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from rich.progress import (
 )
 
 from unblank.consoles import TextConsole
+from unblank.process import is_main_process
 
 __all__ = ["counting_bar", "progress_bar", "track"]
 
@@ -77,7 +77,7 @@ def progress_bar(*, show: bool) -> Progress:
         console=_console(),
         # While a bar is live, what the caller prints to a file or a pipe must still go there.
         redirect_stdout=sys.stdout.isatty(),
-        disable=not show or os.environ.get("RANK", "0") != "0",
+        disable=not show or not is_main_process(),
     )
 
 

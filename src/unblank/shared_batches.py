@@ -1,19 +1,22 @@
 """The batches of a measurement shared out among processes that run the same program.
 
 Within `sharing_batches` every process meets the same batches in the same order; each computes its
-turns and all get all results, so that whatever follows is the same in each. Outside of it, and in
-one process, nothing is shared. Results must be picklable. What a process has computed can be kept,
-for the same program to go on with.
+share and all get all results, so that whatever follows is the same in each. A batch goes to whom
+has had least so far, as measurements often have fewer batches than there are processes. Outside of
+it, and in one process, nothing is shared. Results must be picklable. What a process has computed
+can be kept, for the same program to go on with.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
-__all__ = ["in_turns", "sharing_batches"]
+from unblank.load_balancing import share_out
+
+__all__ = ["compute_batches", "sharing_batches"]
 
 _Batch = TypeVar("_Batch")
 _Found = TypeVar("_Found")
@@ -25,6 +28,8 @@ class _Processes:
     size: int
     gather: Callable[[Any], list[Any]]
     get: Callable[[Callable[[], Any]], Any]
+    loads: list[int] = field(default_factory=list)
+    """What each process has had so far."""
 
 
 _PROCESSES: ContextVar[_Processes | None] = ContextVar("processes", default=None)
@@ -53,10 +58,17 @@ def sharing_batches(
         _PROCESSES.reset(token)
 
 
-def in_turns(batches: Iterable[_Batch], compute: Callable[[_Batch], _Found]) -> Iterator[_Found]:
+def compute_batches(
+    batches: Sequence[_Batch],
+    compute: Callable[[_Batch], _Found],
+    costs: Sequence[int],
+) -> Iterator[_Found]:
     """Yield what `compute` makes of each batch, in order.
 
-    Neighbouring batches, which are of similar length, go to different processes.
+    Args:
+        batches: the same in every process.
+        compute: a batch -> what it gives.
+        costs: how much each batch takes, by which shares are balanced.
     """
     processes = _PROCESSES.get()
     if processes is None:
@@ -66,11 +78,21 @@ def in_turns(batches: Iterable[_Batch], compute: Callable[[_Batch], _Found]) -> 
         for batch in batches:
             yield processes.get(partial(compute, batch))
         return
-    listed = list(batches)
-    turns = range(processes.rank, len(listed), processes.size)
+    own = _share(processes, costs)
     found: dict[int, _Found] = {}
     for part in processes.gather(
-        {number: processes.get(partial(compute, listed[number])) for number in turns}
+        {number: processes.get(partial(compute, batches[number])) for number in own}
     ):
         found |= part
-    yield from (found[number] for number in range(len(listed)))
+    yield from (found[number] for number in range(len(batches)))
+
+
+def _share(processes: _Processes, costs: Sequence[int]) -> list[int]:
+    """Return the numbers of the batches that this process computes."""
+    shares = share_out(costs, processes.size, processes.loads)
+    loads = processes.loads or [0] * processes.size
+    processes.loads[:] = [
+        load + sum(costs[number] for number in share)
+        for load, share in zip(loads, shares, strict=True)
+    ]
+    return shares[processes.rank]

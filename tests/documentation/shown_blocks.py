@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from bisect import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from glob import glob
@@ -61,6 +62,20 @@ def blocks(page: Path) -> Iterator[Block]:
     for found in _BLOCK.finditer(text):
         line = text.count("\n", 0, found.start()) + 1
         yield Block(f"{page.relative_to(REPOSITORY)}:{line}", found[1], found[2])
+
+
+def sections(page: Path) -> list[list[Block]]:
+    """Return the Python blocks of each section, those above the first heading of level 2 first."""
+    headings = [0]
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
+        if line.startswith("## "):
+            headings.append(number)
+    found: list[list[Block]] = [[] for _ in headings]
+    for block in blocks(page):
+        if block.language == "python":
+            line = int(block.place.rpartition(":")[2])
+            found[bisect(headings, line) - 1].append(block)
+    return found
 
 
 def commands(block: Block) -> Iterator[Command]:

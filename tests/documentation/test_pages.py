@@ -5,6 +5,8 @@ Long runs are cut short by options put behind those of the page; nothing else di
 reader types. What is not run stands in `NOT_RUN`, with the reason.
 """
 
+import ast
+import builtins
 import io
 import re
 import shutil
@@ -15,7 +17,7 @@ from pathlib import Path
 import pytest
 from lm_eval_tasks import leave_its_own_tasks_unread
 from reader_folder import STAND_IN, make_reader_folder
-from shown_blocks import PAGES, REPOSITORY, Block, Command, blocks, commands
+from shown_blocks import PAGES, REPOSITORY, Block, Command, blocks, commands, sections
 
 from unblank.cli import COMMANDS, main
 from unblank.lm_eval import cli_evaluate
@@ -182,6 +184,34 @@ def test_every_command_is_shown_somewhere():
         if "unblank" in command.words
     }
     assert set(COMMANDS) - shown <= {"demo"}  # `make demo`
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_section_needs_no_names_of_another_one(page):
+    """The blocks of a section can be copied and run; those above the sections belong to each."""
+    above: set[str] = set(dir(builtins))
+    for number, section in enumerate(sections(page)):
+        known = set(above)
+        for block in section:
+            used, made = names_in(block.text)
+            assert used <= known | made, f"{block.place} lacks {used - known - made}"
+            known |= made
+        above |= known if number == 0 else set()
+
+
+def names_in(text: str) -> tuple[set[str], set[str]]:
+    """Return the names that a Python block reads, and those that it makes."""
+    used, made = set(), set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Name):
+            (used if isinstance(node.ctx, ast.Load) else made).add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            made.add(node.name)
+        elif isinstance(node, ast.arg):
+            made.add(node.arg)
+        elif isinstance(node, ast.alias):
+            made.add((node.asname or node.name).partition(".")[0])
+    return used, made
 
 
 def test_every_block_says_what_it_is():

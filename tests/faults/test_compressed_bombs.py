@@ -100,11 +100,11 @@ def test_xz_that_asks_for_much_memory_is_refused(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "content", "settings", "advice"),
     [
-        ("a.txt", "short\n" * 300, {}, "text_unit"),
+        ("a.txt", "short\n" * 300, {}, "text_unit to paragraph"),
         ("a.txt", "a\n\n" + "short\n" * 300, {"text_unit": "paragraph"}, "line 3 .*text_unit"),
         ("a.json", "[" + '{"text": "a"},\n' * 300, {}, "an object a line"),
         ("a.json", "\n" * 3000, {}, "an object a line"),
-        ("a.csv", 'text\n"' + "short\n" * 300, {}, "line 2"),
+        ("a.csv", 'text\n"' + "short\n" * 300, {}, "line 2: .* more than"),
     ],
 )
 def test_what_is_held_in_memory_is_bounded(tmp_path, name, content, settings, advice, short_bound):
@@ -161,5 +161,5 @@ def test_arrays_are_read_as_numpy_reads_them(tmp_path):
     assert all(np.array_equal(read[name], array) for name, array in arrays.items())
     np.save(tmp_path / "b.npy", arrays["a"])
     (tmp_path / "b.npy").rename(tmp_path / "b.npz")
-    with pytest.raises(ValueError, match=r"b\.npz"):
+    with pytest.raises(ValueError, match=r"b\.npz is not an archive"):
         arrays_in(tmp_path / "b.npz")

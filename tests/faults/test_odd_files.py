@@ -237,7 +237,7 @@ def test_nested_fields_are_named_with_dots(tmp_path):
         pairs = read_text_pairs(f"{path}:translation.en:translation.de", "s", "t")
         assert [pair.targets for pair in pairs] == [(f"Regen {n}",) for n in range(3)]
         assert texts_of(path, text_field="translation.en") == [f"rain {n}" for n in range(3)]
-    with pytest.raises(ValueError, match=r"'translation\.en'"):
+    with pytest.raises(ValueError, match=r"'translation\.de'.*'translation\.en'"):
         read_text_pairs(f"{lines}:en:translation.de", "s", "t")
 
 
@@ -319,7 +319,7 @@ def test_the_advice_fits_the_file(tmp_path, content, advised, not_advised):
 def test_a_text_that_shows_nothing_is_empty(tmp_path, text):
     assert not is_visible(text)
     path = written(tmp_path / "a.jsonl", json.dumps({"en": "rain", "de": text}))
-    with pytest.raises(ValueError, match=r"line 1: .*'de'"):
+    with pytest.raises(ValueError, match=r"line 1: .*'de'.* empty"):
         read_text_pairs(f"{path}:en:de", "s", "t")
     files = TextFiles(paths=(written(tmp_path / "b.jsonl", json.dumps({"text": text})),))
     assert (list(files), files.num_empty) == ([], 1)
@@ -368,7 +368,7 @@ def test_pipes_are_refused_and_never_opened(tmp_path):
         find_files(tmp_path / "d" / "b.txt")
     with pytest.warns(UserWarning, match="pipes and devices 1"):
         assert find_files(tmp_path / "d") == (tmp_path / "d" / "a.txt",)
-    with pytest.raises(ValueError, match="/dev/null"):
+    with pytest.raises(ValueError, match=r"/dev/null .*device"):
         find_files("/dev/null")
 
 

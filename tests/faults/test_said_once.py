@@ -34,7 +34,7 @@ def test_an_error_of_all_processes_is_said_once(said, tmp_path):
     assert "stopped by" not in done.stderr
 
 
-@pytest.mark.parametrize(("rank", "waits"), [(None, 0), ("0", 0), ("1", 1)])
+@pytest.mark.parametrize(("rank", "waits"), [(None, 0), ("", 0), ("0", 0), ("1", 1)])
 def test_the_first_process_speaks_first(rank, waits, monkeypatch, capsys):
     waited = []
     monkeypatch.setattr("unblank.cli.time.sleep", waited.append)

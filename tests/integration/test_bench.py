@@ -54,7 +54,9 @@ def test_a_benchmark_has_its_rows(which, monkeypatch, tmp_path, capsys):
     for section in written["sections"]:
         assert all(len(result["seconds"]) == repeats for result in section["results"].values())
     assert {"processor", "cores", "packages"} <= written["machine"].keys()
-    assert "unblank bench" in capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert "unblank bench" in out
+    assert f"turn {repeats} of {repeats}" in err
 
 
 @pytest.mark.slow

@@ -102,7 +102,7 @@ def test_a_run_says_how_far_it_is_and_so_does_every_command(unfinished, capsys):
     said = capsys.readouterr().err
     assert "is still training (step 2 of 4, loss " in said
     assert str(checkpoint) in said
-    with pytest.raises(FileNotFoundError, match=str(unfinished)):
+    with pytest.raises(FileNotFoundError, match=f"{unfinished} .*{checkpoint}"):
         unblank.load(unfinished)
     assert unblank.load(checkpoint).fill("a [MASK]", max_tokens=2).text
     assert describe_folder(checkpoint, verify=True).kind == "checkpoint of a model"
@@ -173,6 +173,9 @@ def test_adapters_and_classifiers_say_their_task(toys, tmp_path):
     assert found.facts["classifier"]["labels"] == "good, bad"
     assert found.facts["made"]["task"] == str(toys["task"])
     assert not any("fill" in command for command in found.next_commands)
+    tuned = run_finetune(labelled_config(toys, tmp_path / "tuned", train=train))
+    first, *_ = describe_folder(tuned).next_commands
+    assert first == f"unblank predict {tuned} INPUT OUTPUT"
 
 
 def test_what_is_no_folder_of_ours_is_said(tmp_path):

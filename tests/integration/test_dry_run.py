@@ -92,6 +92,22 @@ def test_adapters_are_written_without_their_model(toys, tmp_path, capsys, world)
         assert re.search(r"checkpoint [\d.]+ MB = 4 P \+ \(8 P\) / 2 (?!/)", printed)
 
 
+def test_processes_that_could_not_run_are_not_planned(make_config, tmp_path):
+    config = make_config(train__batch_size=4, train__parallel="fsdp", train__shard_group=3)
+    with pytest.raises(ValueError, match="batch_size"):
+        dry_run_pretrain(config, world=3)
+    with pytest.raises(ValueError, match="shard_group is 3"):
+        dry_run_pretrain(config, world=4)
+    assert not list(tmp_path.iterdir())
+
+
+def test_first_weights_that_the_text_gives_are_planned_too(make_config, capsys):
+    first = {"train__first_embeddings": "cooccurrence", "train__first_attention": "neighbours"}
+    config = make_config(**first)
+    dry_run_pretrain(config, world=2)
+    assert "2 processes" in " ".join(capsys.readouterr().out.split())
+
+
 def test_any_number_of_processes_is_planned_without_them(make_config, capsys, tmp_path):
     changes = {"train__parallel": "fsdp", "train__shard_group": 8, "train__batch_size": 64}
     config = replace(make_config(**changes), model=ModelSettings(preset="10b"))

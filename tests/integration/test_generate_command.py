@@ -318,6 +318,18 @@ def test_a_part_without_its_record_is_refused(tmp_path):
     assert (tmp_path / "a.txt").read_text() == "one\n"
 
 
+def test_a_part_is_started_over_unless_the_same_command_overwrites(tmp_path):
+    path, task = tmp_path / "a.txt", {"model": 1}
+    AnswerFile(path, task).append(["begun to write a new file"])
+    assert not list(AnswerFile(path, task, overwrite=True))
+    AnswerFile(path, task, overwrite=True).append(["begun to replace one"])
+    assert list(AnswerFile(path, task, overwrite=True)) == ["begun to replace one"]
+    assert not list(AnswerFile(path, {"model": 2}, overwrite=True))
+    AnswerFile(path, task, overwrite=True).append(["one"])
+    (tmp_path / "a.txt.part").write_text("two\n")
+    assert not list(AnswerFile(path, task, overwrite=True))
+
+
 def test_a_glossary_and_rules_hold_in_every_answer(folder, data, tmp_path, capsys):
     glossary, output = tmp_path / "terms.tsv", tmp_path / "out.jsonl"
     glossary.write_text("Old Cat\tmat|some mat\ncat\twarm\nhouse\tfar dog\nship\tboat\n")

@@ -4,7 +4,14 @@ import sys
 
 import pytest
 
-from unblank.process import arrange_memory
+from unblank.process import (
+    arrange_memory,
+    is_main_process,
+    local_count,
+    local_rank,
+    process_count,
+    process_rank,
+)
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="memory is arranged on Linux only")
 
@@ -16,6 +23,17 @@ def in_new_process(code):
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
     )
     return done.stdout.strip()
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_without_torchrun_a_process_is_the_main_and_only_one(value, monkeypatch):
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
+        if value is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, value)
+    assert (process_rank(), process_count(), local_rank(), local_count()) == (0, 1, 0, 1)
+    assert is_main_process()
 
 
 def test_importing_the_library_leaves_the_process_alone():

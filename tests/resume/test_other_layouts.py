@@ -131,8 +131,8 @@ def test_a_run_goes_on_with_four_two_one_and_three_processes(pretraining):
 
 @pytest.mark.slow
 def test_a_run_moves_between_shards_and_copies(pretraining):
-    in_layouts(pretraining, "moved", (2, "fsdp"), (2, "ddp"), (2, "fsdp"))
-    go_on(pretraining, "whole", 3 * STEPS, 1, "ddp")
+    in_layouts(pretraining, "moved", (2, "fsdp"), (2, "ddp"), (4, "fsdp", 2), (4, "ddp"))
+    go_on(pretraining, "whole", 4 * STEPS, 1, "ddp")
     require_same_run(pretraining, "moved", "whole")
 
 

@@ -39,16 +39,14 @@ def toy_of_kind(kind: str) -> Unblank:
 
 def all_answers(tokenizer, rules: Sequence[Rule], most: int) -> list[list[int]]:
     """Return every sequence of at most so many tokens that writes one of `TEXTS`."""
-    special = {*tokenizer.all_special_ids}
     wanted = {text for text in TEXTS if all(meets(text, rule) for rule in rules)}
     starts = {text[:length] for text in wanted for length in range(len(text) + 1)}
     letters = set("".join(wanted)) | {" "}
     texts = {
-        token_id: decode_after(tokenizer, "the old ", [token_id])
-        for token_id in range(len(tokenizer))
-        if token_id not in special
+        token_id: text
+        for token_id, text in texts_of_tokens(tokenizer).items()
+        if set(text) <= letters
     }
-    texts = {token_id: text for token_id, text in texts.items() if set(text) <= letters}
     found: list[list[int]] = []
     grown: list[tuple[list[int], str]] = [([], "")]
     for _ in range(most):
@@ -62,6 +60,17 @@ def all_answers(tokenizer, rules: Sequence[Rule], most: int) -> list[list[int]]:
     for ids in found:
         assert decode_after(tokenizer, "the old ", ids).lstrip(" ") in wanted
     return found
+
+
+@cache
+def texts_of_tokens(tokenizer) -> dict[int, str]:
+    """Return what each token but the special ones writes within a text."""
+    special = {*tokenizer.all_special_ids}
+    return {
+        token_id: decode_after(tokenizer, "the old ", [token_id])
+        for token_id in range(len(tokenizer))
+        if token_id not in special
+    }
 
 
 WORDS = ["cat", "cats", "dog", "dogs", "the", "far", "house", "mat", "sat", "one", "old", "warm"]

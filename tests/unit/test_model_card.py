@@ -33,6 +33,7 @@ def test_a_card_says_what_the_model_was_made_of(folder):
     card = card_of(folder)
     for fact in ("# SomeModel", "unblank 1 finetune", "`big`", "1,500 steps and 7 tokens", "2,048"):
         assert fact in card
+    assert "unblank info" in card
     assert "/home/me" not in card
     write_card(folder, {"program": "unblank convert", "source": {"path": "/x/old"}})
     assert "Made from `old`" in card_of(folder)

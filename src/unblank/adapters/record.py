@@ -7,7 +7,7 @@ adapters mean nothing before other weights. Folders written by PEFT alone have n
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from os.path import isdir
+from os.path import isdir, isfile
 from pathlib import Path
 from typing import Literal, Self, get_args
 
@@ -119,7 +119,7 @@ class AdapterRecord:
 
 def has_adapter(folder: Path) -> bool:
     """Whether a folder holds few trained parameters of a base model elsewhere."""
-    return any((folder / name).is_file() for name in (ADAPTER_RECORD_NAME, PEFT_CONFIG_NAME))
+    return any(isfile(folder / name) for name in (ADAPTER_RECORD_NAME, PEFT_CONFIG_NAME))
 
 
 def fingerprint(folder: Path) -> str:

@@ -2,7 +2,7 @@
 
 Answers go to `NAME.part`, line by line; `NAME.part.json` says what they answer, and what has been
 written so far. When all are there the part becomes the file. A command does not continue a part
-that is not its own, or that has changed.
+that is not its own, or that has changed; one that overwrites starts over then.
 """
 
 import hashlib
@@ -21,6 +21,8 @@ __all__ = ["AnswerFile", "require_absent", "resume_hint_on_failure"]
 
 _SO_FAR = "answers_so_far"
 """Key of the record under which size and hash of the answers are."""
+_OVERWRITE = "overwrite"
+"""Key of the record of answers that will replace a file."""
 
 
 class AnswerFile:
@@ -29,7 +31,8 @@ class AnswerFile:
     Args:
         path: the finished file.
         task: plain values that say what is answered and how; a part with others is refused.
-        overwrite: remove what is there.
+        overwrite: replace the file if it is there, and remove a part, unless the same task began it
+            to replace the file, too.
 
     Attributes:
         part: where the answers are until all are there.
@@ -43,13 +46,13 @@ class AnswerFile:
         self._path = path
         self.part = path.with_name(path.name + ".part")
         self._record = path.with_name(path.name + ".part.json")
-        if overwrite:
+        self._task = {**task, _OVERWRITE: True} if overwrite else task
+        if not overwrite:
+            require_absent(path)
+        elif not self._goes_on():
             self.part.unlink(missing_ok=True)
             self._record.unlink(missing_ok=True)
-        else:
-            require_absent(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._task = task
         self._written = hashlib.sha256()
         self._num_bytes = 0
         if self.part.exists():
@@ -101,6 +104,16 @@ class AnswerFile:
         """Write down what is answered, and what of it is there."""
         facts = {"size": self._num_bytes, "sha256": self._written.hexdigest()}
         write_atomically(self._record, seal(self._task | {_SO_FAR: facts}, readable=True))
+
+    def _goes_on(self) -> bool:
+        """Whether there is a part of this task, as far as its record tells."""
+        if not self.part.exists():
+            return False
+        try:
+            self._require_same()
+        except ValueError:
+            return False
+        return True
 
     def _require_same(self) -> None:
         if not self.part.stat().st_size and not self._record.exists():  # begun, and no more

@@ -45,7 +45,7 @@ def index_texts(
         texts: the documents.
         output: new folder; what is found before all are cut is beside it.
         passage_words: most words of a passage.
-        overwrite: replace the index that is there, and start over.
+        overwrite: replace the index that is there, and what another task left of one.
 
     Raises:
         FileExistsError: the folder is there, and is no index or is not to be replaced.

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from unblank.finetuning.labels.tuned_task import TunedTask
 from unblank.prompting import ClozeTask, TaskExample, make_examples
 from unblank.prompting.predicting import decide, sureness
 
@@ -66,23 +67,28 @@ def label_questions(
 
 
 def label_answers(
-    task: ClozeTask,
+    tuned: TunedTask,
     records: Sequence[Sequence[TaskExample]],
     shares: Sequence[Tensor],
     abstain_below: float,
 ) -> list[dict[str, Any]]:
     """Return the answer to each record; of one that asks several questions all of its `answers`.
 
+    Where the model read only a part of the text, the answer says so: it is `shortened`.
+
     Args:
-        task: what was asked.
+        tuned: what was asked.
         records: the examples of each.
         shares: for each example, one after another, float[L]: probabilities of its labels.
         abstain_below: predict nothing where the best label has a lower probability.
     """
-    of_examples = iter(shares)
+    task, of_examples = tuned.task, iter(shares)
     answers = []
     for examples in records:
-        found = [_answer(task, one, next(of_examples), abstain_below) for one in examples]
+        found = []
+        for one, is_shortened in zip(examples, tuned.are_shortened(examples), strict=True):
+            answer = _answer(task, one, next(of_examples), abstain_below)
+            found.append(answer | {"shortened": True} if is_shortened else answer)
         answers.append({"answers": found} if task.reader in _SEVERAL else found[0])
     return answers
 

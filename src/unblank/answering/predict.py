@@ -220,7 +220,7 @@ def _answered(
         if len(records) == 1:
             return [{"error": str(error).removeprefix(f"{records[0][0].place}: ")}]
         return [_answered(tuned, [examples], batch_size, abstain_below)[0] for examples in records]
-    return label_answers(tuned.task, records, shares, abstain_below)
+    return label_answers(tuned, records, shares, abstain_below)
 
 
 def _guess(task: ClozeTask, answer: Mapping[str, Any]) -> str | float | tuple[str, ...]:

@@ -105,9 +105,12 @@ class LabelReport:
                 Text("right (rows) and predicted (columns)"),
                 _confusion_table(self.confusion),
             ]
-        for one in values.get("mistakes", [])[:_SHOWN_MISTAKES]:
+        mistakes = values.get("mistakes", [])[:_SHOWN_MISTAKES]
+        if mistakes:
+            parts.append(Text("surest mistakes"))
+        for one in mistakes:
             line = f"{one['place']}: {one['predicted']} ({one['probability']:.0%})"
-            parts.append(Text(f"{line}, right: {' or '.join(one['right'])}"))
+            parts.append(Text(f"  {line}, right: {' or '.join(one['right'])}"))
         return Group(*parts)
 
 

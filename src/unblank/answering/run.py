@@ -96,7 +96,7 @@ def answer_to_file(
         task: what makes the answers what they are; another command's answers are not continued.
         batch_size: records answered together.
         doing: beside the progress bar.
-        overwrite: replace the file if it is there, and start over.
+        overwrite: replace the file if it is there, and what another task left of it.
 
     Raises:
         FileExistsError: the output is there already.

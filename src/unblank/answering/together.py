@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from unblank.answering.answer_file import AnswerFile, require_absent, resume_hint_on_failure
-from unblank.data.sharing import share_out
 from unblank.engine.parallel import World
+from unblank.load_balancing import padded_size, share_out
 from unblank.progress_bars import counting_bar
 
 __all__ = ["RecordWindow", "SharedAnswers", "batches_of", "refuse_parts"]
@@ -159,7 +159,7 @@ class SharedAnswers:
         """Return the batches of the next window that this process answers."""
         lengths = {number: length_of(one) for number, one in window.questions.items()}
         batches = batches_of(lengths, self._batch_size, longest_first=longest_first)
-        costs = [len(batch) * max(lengths[number] for number in batch) for batch in batches]
+        costs = [padded_size([lengths[number] for number in batch]) for batch in batches]
         shares = share_out(costs, self._world.size, self._loads)
         for rank, share in enumerate(shares):
             self._loads[rank] += sum(costs[index] for index in share)

@@ -165,10 +165,8 @@ def _with_room(filler: Filler, found: Sequence[_Blanks]) -> tuple[list[_Blanks],
     fitting: list[_Blanks] = []
     reason = ""
     for one in found:
-        try:
-            filler.check(one[0])
-        except ValueError as error:
-            reason = reason or str(error)
+        if problem := filler.why_not(one[0]):
+            reason = reason or problem
         else:
             fitting.append(one)
     if not fitting:

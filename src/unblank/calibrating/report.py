@@ -241,7 +241,7 @@ def _measures(title: str, values: Mapping[str, Any]) -> Table:
 
 def _reliability_table(bins: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(box=SIMPLE_HEAD)
-    for heading in ("says, after", "n", "mean", "is right"):
+    for heading in ("confidence after", "n", "mean", "right"):
         table.add_column(heading, justify="right")
     for one in bins:
         where = f"{one['low']:.0%} to {one['high']:.0%}"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from unblank.settings.choices import DType, Layout, Normalization
-from unblank.settings.marks import Excludes, Needs, PathText, Positional
+from unblank.settings.marks import DataPath, Excludes, Needs, PathText, Positional
 from unblank.settings.ranges import (
     NotNegative,
     NumBeams,
@@ -41,9 +41,10 @@ _ONLY_OF: dict[str, tuple[AnswerKind, ...]] = {
 class CalibrateSettings:
     """Learn from known answers how often a model is right when it says how sure it is.
 
-    Labels: unblank calibrate runs/mails --data other_mails.csv
+    Of labels, of blanks:
 
-    Blanks: unblank calibrate runs/mine --data other_texts.txt
+    unblank calibrate runs/mails --data other_mails.csv
+    unblank calibrate runs/mine --data other_texts.txt
 
     Give data that the model was not trained on. What is learned is kept in the model's folder, and
     fill, predict, score and serve use it: every answer gets the probability that it is right.
@@ -51,7 +52,7 @@ class CalibrateSettings:
 
     model: Positional[PathText]
     """Folder of a model, a classifier, an adapter or a trained prompt."""
-    data: Path
+    data: DataPath
     """File of any format (docs/data.md). Labels: records of the task. Fills: texts with blanks and
     their answers, or whole texts, in which words are then blanked. Candidates: texts with a blank
     and the right one."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +19,11 @@ _QUIET = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchSettings:
-    """Measure speed and memory beside transformers' BERT, T5 and BART, in turns on this machine."""
+    """Measure speed and memory beside transformers' BERT, T5 and BART, in turns on this machine.
+
+    unblank bench train --size toy
+    unblank bench all --json out.json
+    """
 
     which: Positional[
         Literal["train", "sampler", "fill", "generate", "score", "serve", "convert", "all"]
@@ -52,13 +57,13 @@ def run(settings: BenchSettings) -> None:
     from unblank.consoles import TextConsole
     from unblank.integrity import write_atomically
 
-    console = TextConsole()
+    console, errors = TextConsole(), TextConsole(stderr=True)
     about = {**machine(), "repeats": settings.repeats}
     sections: list[Section] = []
-    with console.status(settings.which) as status:
-        for measured in measure_all(
-            settings.which, settings.size, settings.repeats, lambda line: status.update(line)
-        ):
+    with errors.status(settings.which) as status:
+        # Only a terminal shows a status; in a file there is a line for each instead.
+        log = status.update if errors.is_terminal else partial(errors.print, soft_wrap=True)
+        for measured in measure_all(settings.which, settings.size, settings.repeats, log):
             sections += measured
             if settings.json is not None:
                 settings.json.parent.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,8 @@ __all__ = ["CompareSettings", "parse", "run"]
 class CompareSettings:
     """Pretrain variants of a model, measure each, and print and plot one table.
 
+    unblank compare recipe:text_en_small --plan
+
     What is finished is not done again: stop it when you like, and start it again. `unblank
     recipes` lists examples.
     """

@@ -18,6 +18,7 @@ from unblank.terminal_text import print_result
 __all__ = ["complete_and_print", "convert_and_print", "print_verification", "verify_and_print"]
 
 _SHOWN_DROPPED = 5
+_HOLDS = {True: "yes", False: "NO", None: "-"}
 
 
 def convert_and_print(settings: ConvertSettings) -> None:
@@ -56,11 +57,12 @@ def print_verification(verification: Verification) -> None:
     Raises:
         ValueError: a check does not hold.
     """
-    table = Table("check", "holds", "found", title=f"Verification of {verification.folder}")
+    table = Table("check", "holds", title=f"Verification of {verification.folder}")
+    table.add_column("found", overflow="fold")
     for check in verification.checks:
-        table.add_row(check.name, "yes" if check.holds else "NO", check.detail)
+        table.add_row(check.name, _HOLDS[check.holds], check.detail)
     TextConsole().print(table)
-    failed = [check for check in verification.checks if not check.holds]
+    failed = [check for check in verification.checks if check.holds is False]
     if failed:
         raise ValueError(
             f"{verification.folder} failed the check {failed[0].name!r}: {failed[0].detail}"

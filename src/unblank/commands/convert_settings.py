@@ -17,9 +17,11 @@ class ConvertSettings(ConvertOptions):
     SOURCE is a file or folder as published. No pickle is executed. OUTPUT gets config.json,
     safetensors, a fast tokenizer and provenance.json, which accounts for every key.
 
-    Give a folder that was converted without a vocabulary its tokenizer with
-    `unblank convert --complete OUTPUT --tokenizer VOCABULARY`. Check a converted folder with
-    `unblank convert --verify OUTPUT [--reference FILE] [--tolerance 1e-4]`.
+    Convert, check the result, and give a tokenizer to what was converted without one:
+
+    unblank convert glm-2b runs/glm-2b --tokenizer gpt2-vocabulary
+    unblank convert --verify runs/glm-2b [--reference recorded.safetensors --tolerance 1e-4]
+    unblank convert --complete runs/bare --tokenizer gpt2-vocabulary
     """
 
     source: Positional[Path]

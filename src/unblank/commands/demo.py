@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from unblank.commands.parsing import parse_settings
-from unblank.settings.marks import Excludes
+from unblank.settings.marks import DataPath, Excludes
 from unblank.settings.ranges import NotNegative, Positive, Seed, check_values
 
 __all__ = ["DemoSettings", "parse", "run"]
@@ -24,17 +24,21 @@ _OPTIONS = {
 class DemoSettings:
     """Train a tiny GLM on this machine and fill blanks with it.
 
+    unblank demo
+    unblank demo --text my_text/ --minutes 10
+
     The corpus is the English prose that the installation carries (the documentation inside Python
     and the packages that Unblank needs), or your own text.
     """
 
-    text: tuple[Path, ...] = ()
+    text: tuple[DataPath, ...] = ()
     """Your own text: files, folders or globs, of any format (docs/data.md). Default: the
     documentation inside the installed packages."""
     output: Path = Path("unblank-demo")
     """Folder for the corpus, the model, the metrics and the plot."""
     minutes: Annotated[Positive[float], Excludes("steps")] = 2.4
-    """Time to train; less gives a worse model. The number of steps is found from the first few."""
+    """Time to train, reading the text included; less gives a worse model. The number of steps is
+    found from the first few."""
     steps: Positive[int | None] = None
     """Training steps, instead of minutes."""
     seed: Seed[int] = 0

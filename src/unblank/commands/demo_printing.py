@@ -56,6 +56,11 @@ def _print_words(console: Console, report: DemoReport) -> None:
         f"{report.among:.1%} among the first five answers; always {report.frequent!r}: "
         f"{report.baseline:.1%}"
     )
+    if report.first <= report.baseline:
+        console.print(
+            "this model has learned too little: on a slow or busy machine few steps fit into the "
+            "time. Give it more: unblank demo --minutes 10 --output longer-demo"
+        )
 
 
 def _print_all(

@@ -37,9 +37,9 @@ def run(settings: EvaluationOptions) -> None:
         ImportError: a package of the extra `eval` is missing.
     """
     from unblank.consoles import TextConsole
-    from unblank.engine.replicas import is_main_process
     from unblank.evaluation.language_tables import scores_table
     from unblank.evaluation.run import evaluate
+    from unblank.process import is_main_process
 
     scores, path = evaluate(settings)
     if not is_main_process():

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from unblank.settings.marks import Excludes, Needs
+from unblank.settings.marks import DataPath, Excludes, Needs
 
 __all__ = ["FileSettings"]
 
@@ -13,7 +13,7 @@ __all__ = ["FileSettings"]
 class FileSettings:
     """A file of texts, and a file for the answers."""
 
-    input: Annotated[Path | None, Excludes("text")] = None
+    input: Annotated[DataPath | None, Excludes("text")] = None
     """File of texts, of any format (docs/data.md); of any other ending: lines of text."""
     text_field: Annotated[str, Needs("input")] = "text"
     """Field of --input that is the text, or a text with fields in braces, such as
@@ -25,4 +25,4 @@ class FileSettings:
     with its other fields. The same command again goes on where an interrupted one stopped. Default:
     standard output."""
     overwrite: Annotated[bool, Needs("output")] = False
-    """Replace --output if it exists, and start over."""
+    """Replace --output if it exists, and what another command left of it."""

@@ -18,12 +18,11 @@ __all__ = ["FillSettings"]
 class FillSettings(FileSettings, RetrievalSettings, RuleSettings, DecodingOptions):
     r"""Fill the blanks ([MASK], [sMASK], [gMASK]) of texts.
 
-    A text: unblank fill MODEL "The cat [MASK] on the mat." --num-beams 5 --num-return 5
+    Of one text, under rules, of a file:
 
-    Under rules: unblank fill MODEL "Born in [MASK], he [MASK]." --rules '0: regex=\d{4}' '1:
-    words=2..4'
-
-    A file: unblank fill MODEL --input damaged.csv --text-field line --output filled.csv
+    unblank fill runs/mine "The cat [MASK] on the mat." --num-beams 5 --num-return 5
+    unblank fill runs/mine "Born in [MASK], he [MASK]." --rules '0: regex=\d{4}' '1: words=2..4'
+    unblank fill runs/mine --input damaged.csv --text-field line --output filled.csv
     """
 
     model: Positional[PathText]

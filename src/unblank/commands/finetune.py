@@ -1,11 +1,11 @@
 """`unblank finetune`: fine-tunes a model on your own examples."""
 
-import os
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from unblank.commands.parsing import GivenSettings, parse_recipe
 from unblank.finetuning.settings import FinetuneSettings
+from unblank.process import arrange_memory, is_main_process
 from unblank.settings.recipes import read_mapping
 from unblank.terminal_text import print_result
 
@@ -16,15 +16,24 @@ _USUAL = (
     *("data.train", "data.validation", "data.hold_out", "data.source", "data.target"),
     *("seq2seq.max_source_length", "seq2seq.max_target_length", "cloze.patterns"),
     *("optim.learning_rate", "train.output_dir", "train.epochs", "train.max_steps"),
+    "train.minutes",
     *("train.batch_tokens", "train.batch_size", "train.seed", "train.metric"),
-    *("train.validate_every", "train.resume", "train.device", "generation.num_beams"),
+    *("train.validate_every", "train.resume", "train.device"),
 )
 """Settings that `--help` shows; `--help-all` shows all."""
 
 _ABOUT = """Fine-tune a model on your own examples: text pairs, tasks with labels, questions.
 
-unblank finetune [recipe.yaml] --task seq2seq --model.init-from FOLDER --data.train FILE
-  --data.validation FILE --data.source FIELD --data.target FIELD [--section.name VALUE ...]
+unblank finetune [recipe.yaml] --task TASK --model.init-from FOLDER [--section.name VALUE ...]
+
+Text pairs, a task with labels, questions about passages:
+
+unblank finetune --model.init-from runs/mine --data.source en --data.target de \\
+    --data.train train.jsonl --data.validation val.jsonl --train.output-dir runs/en-de
+unblank finetune --model.init-from runs/mine --task mood.yaml \\
+    --data.train mood.jsonl --data.hold-out 0.1 --train.output-dir runs/mood
+unblank finetune --model.init-from runs/mine --task qa \\
+    --data.train squad.json --data.validation xquad.json --train.output-dir runs/qa
 
 A recipe is a YAML file with the same names, or recipe:NAME: `unblank recipes` lists them. To use
 several processes: torchrun --nproc-per-node N -m unblank finetune ..."""
@@ -37,7 +46,6 @@ def parse(words: Sequence[str]) -> GivenSettings[FinetuneSettings]:
 
 def run(parsed: GivenSettings[FinetuneSettings]) -> None:
     """Fine-tune, once or for every combination of a grid; errors as for `run_finetune_command`."""
-    from unblank.process import arrange_memory
     from unblank.wait_policy import choose_wait_policy
 
     settings = parsed.settings
@@ -68,6 +76,6 @@ def _with_recorded_seed(settings: FinetuneSettings, given: Collection[str]) -> F
     seed = (read_mapping(path).get("train") or {}).get("seed")
     if not isinstance(seed, int) or seed == train.seed:
         return settings
-    if os.environ.get("RANK", "0") == "0":
+    if is_main_process():
         print_result(f"note: continuing with seed {seed}, as {path} says")
     return replace(settings, train=replace(train, seed=seed))

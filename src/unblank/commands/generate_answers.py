@@ -19,11 +19,11 @@ from unblank.commands.generate_windows import (
 )
 from unblank.commands.texts import raise_any
 from unblank.consoles import TextConsole
-from unblank.engine.replicas import is_main_process
 from unblank.generation.results import TokenEvent
 from unblank.generation.seq2seq import SourceAnswerer
 from unblank.metrics.text import TextScores, score_texts
 from unblank.plurals import counted
+from unblank.process import is_main_process
 from unblank.rules.rule import Rule
 from unblank.terminal_text import print_message, print_result
 

@@ -19,10 +19,11 @@ from unblank.commands.generate_windows import (
     is_answered,
 )
 from unblank.data.written_records import flattened, is_table, write_records
-from unblank.engine.replicas import is_main_process, join_replicas
+from unblank.engine.replicas import join_replicas
 from unblank.generation.results import Generated
 from unblank.generation.seq2seq import SourceAnswerer
 from unblank.integrity import write_atomically
+from unblank.process import is_main_process
 from unblank.terminal_text import print_message
 
 __all__ = ["write_answers"]

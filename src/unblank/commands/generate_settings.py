@@ -11,7 +11,7 @@ from unblank.generation.options import GenerationOptions
 from unblank.metrics.bleu_tokenizers import BleuTokenizer
 from unblank.metrics.text import TextMetric
 from unblank.settings.choices import DType
-from unblank.settings.marks import Excludes, Needs, PathText, Positional
+from unblank.settings.marks import DataPath, Excludes, Needs, PathText, Positional
 from unblank.settings.ranges import Positive
 
 __all__ = ["GenerateSettings"]
@@ -19,14 +19,14 @@ __all__ = ["GenerateSettings"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GenerateSettings(RuleSettings, GenerationOptions):
-    """Write answers to sources: translate, summarise, ask, verbalise, as the model was trained to.
+    r"""Write answers to sources: translate, summarise, ask, verbalise, as the model was trained to.
 
-    One source: unblank generate MODEL "A man sleeps." --num-beams 5
+    To one source, under rules, to a file of them:
 
-    A file: unblank generate MODEL --input test.jsonl --source en --references de --num-beams 5
-    --output test.de.jsonl --metrics bleu chrf
-
-    Under rules: unblank generate MODEL "A man sleeps." --rules words=..6 'excludes=woman'
+    unblank generate runs/en-de "A man sleeps." --num-beams 5
+    unblank generate runs/en-de "A man sleeps." --rules words=..6 'excludes=woman'
+    unblank generate runs/en-de --input test.jsonl --source en --references de \
+        --output test.de.jsonl --num-beams 5 --metrics bleu chrf
 
     Answers keep the order of the sources. With --output they are written as they come to
     OUTPUT.part, which becomes OUTPUT when all are there; the same command again continues where an
@@ -38,7 +38,7 @@ class GenerateSettings(RuleSettings, GenerationOptions):
     text: Annotated[Positional[tuple[str, ...]], Excludes("input")]
     """Sources. Without any, --input is read, or without that (or with a single -) one source per
     line of standard input."""
-    input: Path | None = None
+    input: DataPath | None = None
     """File of sources, of any format (docs/data.md); of any other ending: lines of text."""
     source: Annotated[str | None, Needs("input")] = None
     """Field of --input that is the source, or a text with fields in braces, such as
@@ -50,7 +50,7 @@ class GenerateSettings(RuleSettings, GenerationOptions):
     """File for the answers: .txt (one per line), or .jsonl, .csv, .tsv or .parquet (with sources,
     log-probabilities and alternatives). Default: standard output."""
     overwrite: Annotated[bool, Needs("output")] = False
-    """Replace --output if it exists, and start over."""
+    """Replace --output if it exists, and what another command left of it."""
     json: Annotated[bool, Excludes("output")] = False
     """On standard output: one JSON object per source."""
     stream: Annotated[bool, Excludes("output", "json", "references")] = False

@@ -36,7 +36,8 @@ class IndexSettings:
     """What a document of a .txt file is: the file, a block between blank lines, or a line."""
 
     overwrite: bool = False
-    """Replace the index that the output folder already has, and start over."""
+    """Replace the index that the output folder already has, and what another command left of
+    one."""
 
     def __post_init__(self) -> None:
         check_values(self)

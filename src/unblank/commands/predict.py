@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from unblank.commands.parsing import parse_settings
 from unblank.settings.choices import DType, Layout, Normalization
-from unblank.settings.marks import PathText, Positional
+from unblank.settings.marks import DataPath, PathText, Positional
 from unblank.settings.ranges import NotNegative, Positive, PositiveShare, check_values
 from unblank.terminal_text import print_message
 
@@ -30,7 +30,7 @@ class PredictSettings:
 
     model: Positional[PathText]
     """Folder of a model, a classifier, an adapter or a trained prompt."""
-    input: Positional[Path]
+    input: Positional[DataPath]
     """File of records, of any format (docs/data.md), with the fields that the task needs."""
     output: Positional[Path]
     """File for the predictions: .jsonl, .csv, .tsv or .parquet, a record for every record of the
@@ -56,7 +56,7 @@ class PredictSettings:
     batch_size: Positive[int] = 32
     """Number of examples scored together."""
     overwrite: bool = False
-    """Replace OUTPUT if it exists, and start over."""
+    """Replace OUTPUT if it exists, and what another command left of it."""
     device: str = "auto"
     """auto (a GPU if there is one), cpu or cuda."""
     calibration: bool = True

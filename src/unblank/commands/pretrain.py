@@ -1,10 +1,10 @@
 """`unblank pretrain`: pretrains a model on your text, or continues from one."""
 
-import os
 from collections.abc import Sequence
 
 from unblank.commands.parsing import GivenSettings, parse_recipe
 from unblank.pretraining.settings import PretrainSettings
+from unblank.process import arrange_memory, is_main_process
 from unblank.terminal_text import print_message
 
 __all__ = ["complete_settings", "parse", "run"]
@@ -23,6 +23,7 @@ _USUAL = (
 _ABOUT = """Pretrain a blank-infilling language model on your own text, or continue from a model.
 
 unblank pretrain [recipe.yaml] --data.train FILE --train.output-dir FOLDER [--section.name VALUE]
+unblank pretrain --data.train my_text/ --train.minutes 30 --train.output-dir runs/mine
 
 Without a recipe and a model.preset, all that is not given is chosen by the size of the text and
 train.minutes (at most 30), and printed with its reasons; not for text on standard input.
@@ -45,7 +46,6 @@ def parse(words: Sequence[str]) -> GivenSettings[PretrainSettings]:
 
 def run(parsed: GivenSettings[PretrainSettings]) -> None:
     """Pretrain; errors as for `run_pretrain`."""
-    from unblank.process import arrange_memory
     from unblank.wait_policy import choose_wait_policy
 
     settings = parsed.settings
@@ -65,7 +65,7 @@ def complete_settings(settings: PretrainSettings, given: frozenset[str]) -> Pret
 
     if not is_open(given):
         return settings
-    is_main = os.environ.get("RANK", "0") == "0"
+    is_main = is_main_process()
     if "-" in settings.data.train:  # which can be read once
         if is_main:
             print_message(

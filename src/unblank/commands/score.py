@@ -26,14 +26,14 @@ __all__ = ["ScoreSettings", "parse", "run", "score_to_file"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoreSettings(FileSettings, RetrievalSettings):
-    """Score candidates for a blank, or for what answers a source, by their log-probability.
+    r"""Score candidates for a blank, or for what answers a source, by their log-probability.
 
-    A text: unblank score MODEL "The cat [MASK] on the mat." --candidates sat slept
+    In one text, an answer for every blank, in a file:
 
-    All blanks at once: unblank score MODEL "The [MASK] sat on the [MASK]." --answers cat mat
-
-    A file: unblank score MODEL --input questions.csv --text-field question --candidates yes no
-    --output scored.csv
+    unblank score runs/mine "The cat [MASK] on the mat." --candidates sat slept
+    unblank score runs/mine "The [MASK] sat on the [MASK]." --answers cat mat
+    unblank score runs/mine --input questions.csv --text-field question \
+        --candidates yes no --output scored.csv
     """
 
     model: Positional[PathText]

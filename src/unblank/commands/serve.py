@@ -21,9 +21,9 @@ class ServeSettings:
     """Serve models over HTTP: fill, score, generate, classify, and complete for OpenAI's clients.
 
     unblank serve runs/mine --port 8000
+    unblank serve runs/mine runs/translator=de-en
 
-    Several models: unblank serve runs/mine runs/translator=de-en. The page /docs says what clients
-    can ask; docs/serving.md how a server is run.
+    The address is a page for people; /docs there says what programs can ask.
     """
 
     models: OneOrMore[Positional[tuple[PathText, ...]]]

@@ -24,9 +24,12 @@ __all__ = ["TokenizeSettings", "parse", "run"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenizeSettings(VocabularySettings):
-    """Train a tokenizer on text and save it as a folder that `AutoTokenizer` opens."""
+    """Train a tokenizer on text and save it as a folder that `AutoTokenizer` opens.
 
-    output: PathText
+    unblank tokenize --train corpus/ --kind wordpiece --vocab-size 16000 --output tokenizer
+    """
+
+    output: Path
     """Folder for tokenizer.json and tokenizer_config.json."""
 
     overwrite: bool = False
@@ -67,7 +70,7 @@ def run(settings: TokenizeSettings) -> None:
     from unblank.data.drawn_texts import beginnings
     from unblank.tokenization.fidelity import count_words, describe_tokenizer
 
-    output = Path(settings.output)
+    output = settings.output
     if (output / "tokenizer.json").exists() and not settings.overwrite:
         raise FileExistsError(
             f"{output} already has a tokenizer: choose another --output, or add --overwrite"

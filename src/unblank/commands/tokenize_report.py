@@ -81,8 +81,10 @@ def rows_table(rows: Sequence[LanguageRow], *, is_verbose: bool) -> Table:
         caption_justify="left",
     )
     names = list(dict.fromkeys(name for row in rows for name in row.ratios))
-    table.add_column("script" if is_grouped else "language", overflow="fold")
-    table.add_column("languages" if is_grouped else "name", overflow="fold")
+    is_named = is_grouped or any(row.name != row.language for row in rows)
+    table.add_column("script" if is_grouped else "language", no_wrap=True, overflow="fold")
+    if is_named:
+        table.add_column("languages" if is_grouped else "name", overflow="fold")
     for name in names:
         table.add_column(name, justify="right")
     if is_grouped:
@@ -92,7 +94,8 @@ def rows_table(rows: Sequence[LanguageRow], *, is_verbose: bool) -> Table:
             table.add_row(script, Text(shown), *_cells(means, names))
     else:
         for row in rows:
-            table.add_row(Text(row.language), Text(row.name), *_cells(row.ratios, names))
+            who = [Text(row.language), Text(row.name)] if is_named else [Text(row.language)]
+            table.add_row(*who, *_cells(row.ratios, names))
     return table
 
 

@@ -21,7 +21,7 @@ from unblank.conversion.plan import ConversionPlan, PlanReader, check_plan
 from unblank.conversion.provenance import provenance_of, write_provenance
 from unblank.conversion.source import Source, open_source
 from unblank.conversion.writer import write_model
-from unblank.path_arguments import given_path
+from unblank.path_arguments import disk_path
 from unblank.settings.choices import DType
 from unblank.unicode import require_texts
 
@@ -95,7 +95,7 @@ def convert(
     """
     options = ConvertOptions(
         family=family,
-        tokenizer=None if tokenizer is None else given_path(tokenizer, "tokenizer"),
+        tokenizer=None if tokenizer is None else disk_path(tokenizer, "tokenizer"),
         dtype=dtype,
         num_attention_heads=num_attention_heads,
         vocab_size=vocab_size,
@@ -103,8 +103,8 @@ def convert(
         ffn_order=ffn_order,
         part=part,
     )
-    written, shard_bytes = given_path(output, "output"), parse_size(shard_size)
-    conversion = plan_conversion(given_path(source, "source"), options)
+    written, shard_bytes = disk_path(output, "output"), parse_size(shard_size)
+    conversion = plan_conversion(disk_path(source, "source"), options)
     write_conversion(conversion, written, shard_bytes=shard_bytes)
     return conversion
 

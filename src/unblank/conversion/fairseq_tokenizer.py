@@ -19,6 +19,7 @@ from transformers import PreTrainedTokenizerFast
 from unblank.conversion.sentencepiece import read_sentencepiece, sentencepiece_core
 from unblank.conversion.vocabulary import find_vocabulary
 from unblank.integrity import file_facts
+from unblank.plurals import numbered
 from unblank.untrusted.lfs_pointer import refuse_pointer
 
 __all__ = [
@@ -248,7 +249,9 @@ def name_rows(
             "language tags, name them in order with --language-tags"
         )
     if tags:
-        evidence.append(f"language tags are rows {len(names) - len(tags)} to {len(names) - 1}")
+        evidence.append(
+            f"language tags: {numbered(len(tags), 'row', first=len(names) - len(tags))}"
+        )
     return TokenRows(
         names=tuple(names), tags=tuple(tags), num_new=num_new, evidence=tuple(evidence)
     )

@@ -15,6 +15,7 @@ from unblank.conversion.fairseq_tokenizer import (
 )
 from unblank.conversion.options import ConvertOptions
 from unblank.conversion.source import Source
+from unblank.plurals import counted, numbered
 
 __all__ = ["fit_rows"]
 
@@ -130,5 +131,6 @@ def _recorded_tags(arguments: Mapping[str, Any], num_left: int) -> tuple[str, ..
 
 def _about_tags(rows: TokenRows) -> str:
     first = rows.ids[rows.tags[0]]
-    new = f"; the last {rows.num_new} of them are new rows, to be trained" if rows.num_new else ""
-    return f"language tags are tokens {first} to {first + len(rows.tags) - 1}{new}"
+    last = f"the last {counted(rows.num_new, 'row')}" if rows.num_new > 1 else "the last row"
+    new = f"; {last} must still be trained" if rows.num_new else ""
+    return f"language tags: {numbered(len(rows.tags), 'token', first=first)}{new}"

@@ -5,11 +5,13 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from unblank.process import local_count
 from unblank.unicode import require_unicode
 
 if TYPE_CHECKING:
@@ -22,6 +24,9 @@ _BATCH_CHARACTERS = 500_000
 
 _PIECE_CHARACTERS = 50_000
 """Longer documents are encoded in pieces of about this size, to bound memory."""
+
+_PIECES_AT_ONCE = 10
+"""Pieces whose encodings are in memory together, which take some twenty bytes a character."""
 
 _CUT = re.compile(r"(?<=\w)(?=\s\w)")
 """The place before a single white space between words, where no tokenizer joins both sides."""
@@ -73,24 +78,27 @@ def _encode_batch(core: "Tokenizer", batch: list[str], dtype: np.dtype[Any]) -> 
     encoded: list[NDArray[Any]] = []
     for document in batch:
         require_unicode(document, "a document")
-        pieces = core.encode_batch_fast(_pieces(document), add_special_tokens=False)
-        encoded.append(np.concatenate([np.array(piece.ids, dtype=dtype) for piece in pieces]))
+        pieces = _pieces(document)
+        ids: list[NDArray[Any]] = []
+        while some := list(islice(pieces, _PIECES_AT_ONCE)):
+            found = core.encode_batch_fast(some, add_special_tokens=False)
+            ids += [np.array(piece.ids, dtype=dtype) for piece in found]
+        encoded.append(np.concatenate(ids))
     return encoded
 
 
-def _pieces(document: str) -> list[str]:
-    pieces: list[str] = []
+def _pieces(document: str) -> Iterator[str]:
     start = 0
     while len(document) - start > _PIECE_CHARACTERS:
         cut = _CUT.search(document, start + _PIECE_CHARACTERS)
         if cut is None:
             break
-        pieces.append(document[start : cut.start()])
+        yield document[start : cut.start()]
         start = cut.start()
-    return [*pieces, document[start:]]
+    yield document[start:]
 
 
 def _num_threads() -> int:
     available = getattr(os, "sched_getaffinity", None)
     cores = len(available(0)) if available else os.cpu_count() or 1
-    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    return max(1, cores // local_count())

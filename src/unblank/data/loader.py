@@ -16,6 +16,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from unblank.data.collate import AnyRow, collate_rows
 from unblank.data.length_groups import group_window
@@ -171,8 +172,11 @@ class RowStream(Iterator[AnyRow]):
 
     def close(self) -> None:
         """End the stream and its worker processes."""
-        self._windows = iter(())
+        windows, self._windows = self._windows, iter(())
         self._rows = []
+        # torch ends them with its iterator, which the traceback of an error may keep.
+        if isinstance(windows, _MultiProcessingDataLoaderIter):
+            windows._shutdown_workers()
 
     def micro_batches(
         self, *, batch_size: int, micro_batch_size: int, rank: int = 0, world_size: int = 1

@@ -26,10 +26,10 @@ from unblank.data.manifest import FORMAT_VERSION, CorpusReport, require_name
 from unblank.data.prepared import PreparedCorpus
 from unblank.data.shard_files import Shard, num_ids, write_file, write_shard
 from unblank.data.shared_progress import ALONE, Processes, shared_bar
-from unblank.data.sharing import share_out
 from unblank.data.sources import TextFiles, TextUnit
 from unblank.data.text_file_cache import TextFileCache
 from unblank.integrity import MANIFEST_NAME, seal
+from unblank.load_balancing import share_out
 from unblank.plurals import counted
 from unblank.settings.ranges import check_count
 from unblank.tokenization.encoding import text_encoder

@@ -130,7 +130,10 @@ def _cell(value: Any) -> str:
 
 
 def json_value(value: Any) -> Any:
-    """Return what JSON can hold: dates and the like as text, bytes as base64, no number as null."""
+    """Return what JSON can hold: dates and the like as text, bytes as base64, no number as null.
+
+    What numpy holds becomes numbers and lists of Python.
+    """
     if isinstance(value, Mapping):
         return {str(name): json_value(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
@@ -139,7 +142,9 @@ def json_value(value: Any) -> Any:
         return base64.b64encode(value).decode("ascii")
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
+    if isinstance(value, str | int | float | bool | None):
+        return value
+    return json_value(value.tolist()) if hasattr(value, "tolist") else str(value)
 
 
 def _quoted(cell: str) -> str:

@@ -6,9 +6,7 @@ from typing import Any
 
 from unblank.describing.description import Description, Facts
 from unblank.describing.weights import size_text
-from unblank.integrity import (
-    MANIFEST_NAME,
-)
+from unblank.integrity import MANIFEST_NAME
 from unblank.untrusted.json_text import read_json_object
 
 __all__ = ["corpora_in", "describe_corpus", "describe_prepared_text", "is_corpus"]

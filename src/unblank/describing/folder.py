@@ -27,7 +27,6 @@ from unblank.untrusted.links import refuse_links_out
 
 __all__ = ["describe_folder"]
 
-
 _PUBLISHED = (".pt", ".bin", ".pth", ".ckpt", ".th")
 
 

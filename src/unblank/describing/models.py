@@ -60,9 +60,10 @@ def _model_next(path: Path, family: Any, is_headed: bool) -> list[str]:
             f'unblank fill {path} "The cat [MASK] on the mat."',
             f'unblank score {path} "The cat [MASK] on the mat." --candidates sat slept',
         ]
-        task = tuned_on(path)
-        known = "" if task else " --task NAME"
-        commands.append(f"unblank predict {path} INPUT OUTPUT{known}")
+        if tuned_on(path):  # what it was tuned for comes first
+            commands.insert(0, f"unblank predict {path} INPUT OUTPUT")
+        else:
+            commands.append(f"unblank predict {path} INPUT OUTPUT --task NAME")
     if family.writes == "targets":
         commands.append(f'unblank generate {path} "A source."')
     if family.writes == "nothing":

@@ -5,9 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from unblank.describing.description import Facts
-from unblank.integrity import (
-    PROVENANCE_NAME,
-)
+from unblank.integrity import PROVENANCE_NAME
 from unblank.untrusted.json_text import read_json_object
 
 __all__ = ["provenance_facts"]

@@ -7,6 +7,7 @@ otherwise. Without any validation the moving average is taken if there is one, e
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from unblank.engine.checkpoint import step_name
@@ -65,11 +66,16 @@ def finish_run(
             write_results(output_dir, found, _predictions(output_dir, found))
             _say_candidates(validation, found)
         if is_training:
-            if not is_installed("matplotlib"):
-                command = install_command("matplotlib")
-                display.say(f"loss.png was not drawn; to draw it: {command}")
             display.say(f"done: the model is in {output_dir}")
+            display.say(_about_curves(output_dir))
+            display.say(f"what to do with it: unblank info {quote(str(output_dir))}")
     trainer.world.wait()
+
+
+def _about_curves(output_dir: Path) -> str:
+    if is_installed("matplotlib"):
+        return f"its losses: {output_dir / 'loss.png'}"
+    return f"loss.png was not drawn; to draw it: {install_command('matplotlib')}"
 
 
 def _predictions(output_dir: Path, results: Mapping[str, Any]) -> Path:

@@ -46,7 +46,10 @@ def header_facts(
     of_all = f" of {total:,}" if trained < total else ""
     start = f"step {trainer.progress.step}" if trainer.progress.step else spec.start
     every = hooks.periods.validate
-    validated = f"validated every {every:,}" if every else "no validation during training"
+    validated = "no validation during training"
+    if every:
+        is_inside = every < trainer.max_steps
+        validated = f"validated every {every:,}" if is_inside else "validated at the end"
     rate = f"{spec.learning_rate:g}{spec.learning_rate_note}"
     weights = _kept_weights(spec)
     facts = dict(training.facts)

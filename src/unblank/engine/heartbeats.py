@@ -16,6 +16,7 @@ from typing import Any
 import torch.distributed as dist
 
 from unblank.engine.rendezvous import is_torchrun_store
+from unblank.process import local_count
 from unblank.terminal_text import print_message
 
 __all__ = ["heartbeats"]
@@ -172,5 +173,5 @@ class _Heartbeats:
         keeper = (
             f"the torchrun of process 0 ({where})" if is_by_torchrun else f"process 0 ({where})"
         )
-        first_left = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if is_by_torchrun else 1
+        first_left = local_count() if is_by_torchrun else 1
         return f"{keeper} of {self.size} is gone: {_WHY}" if self.rank == first_left else ""

@@ -24,6 +24,8 @@ _TIMED_SHARE = 0.02
 """Share of the time that goes into timing, if so few steps take less."""
 _MOST_TIMED_SECONDS = 60.0
 """However long the run is, as more does not tell more."""
+_TOLD_SHARE = 0.25
+"""Share of the time for reading the text and timing from which on the header tells it."""
 KEPT_BACK = 0.05
 """Share of the time that is left for validations, checkpoints and the end."""
 
@@ -38,14 +40,19 @@ class FittedSteps:
         count: of steps.
         seconds: of one step.
         num_timed: steps of which that is the mean.
+        share_before: of the time, over before the first step.
     """
 
     count: int
     seconds: float
     num_timed: int
+    share_before: float = 0.0
 
     def __str__(self) -> str:
-        return f"{self.seconds:.2g} s a step, the mean of {self.num_timed}"
+        said = f"{self.seconds:.2g} s a step, the mean of {self.num_timed}"
+        if self.share_before < _TOLD_SHARE:
+            return said
+        return f"{said}; {self.share_before:.0%} of the time was over before the first step"
 
 
 def with_steps(settings: _Settings, count: int) -> _Settings:
@@ -125,7 +132,7 @@ def fit_steps(trainer: Trainer, minutes: float, spent: float) -> FittedSteps:
             f"{spent + sum(times):.1f} seconds are over, and a step takes {seconds:.2g}. Give "
             f"train.minutes {math.ceil(needed * 10) / 10:g} or more, or train.max_steps"
         )
-    return FittedSteps(int(count), seconds, len(timed))
+    return FittedSteps(int(count), seconds, len(timed), (spent + sum(times)) / whole)
 
 
 def _is_over(trainer: Trainer, left: float) -> bool:

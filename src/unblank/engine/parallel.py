@@ -24,13 +24,14 @@ from unblank.engine.rendezvous import rendezvous
 from unblank.engine.units import UnitModule
 from unblank.interruption import Interrupted, allow_signals, are_signals_deferred
 from unblank.plurals import counted
-from unblank.process import end_with_the_parent, process_count, process_rank
+from unblank.process import end_with_the_parent, local_rank, process_count, process_rank
 
 __all__ = [
     "MeasurementInterrupted",
     "World",
     "join_world",
     "require_equal_shares",
+    "require_whole_groups",
     "share_model",
 ]
 
@@ -143,7 +144,7 @@ def join_world(device_setting: str, lost_after: float = 300.0) -> Iterator[World
     if dist.is_torchelastic_launched():
         end_with_the_parent()  # torchrun, which ends the others only as long as it lives itself
     size, rank = process_count(), process_rank()
-    device = choose_device(device_setting, int(os.environ.get("LOCAL_RANK", "0")))
+    device = choose_device(device_setting, local_rank())
     if device.type == "cuda":
         torch.cuda.set_device(device)
     if size == 1:
@@ -237,6 +238,18 @@ def shard_model(module: UnitModule, mesh: DeviceMesh) -> None:
     module.model.register_forward_pre_hook(lambda _model, _inputs: embeddings.unshard())
 
 
+def require_whole_groups(shard_group: int | None, num_processes: int) -> None:
+    """Raise ValueError if processes are no groups of this size; it names the nearest size."""
+    if shard_group is None or not num_processes % shard_group:
+        return
+    fitting = [size for size in range(1, num_processes + 1) if num_processes % size == 0]
+    nearest = min(fitting, key=lambda size: abs(size - shard_group))
+    raise ValueError(
+        f"train.shard_group is {shard_group}, which does not divide {num_processes} processes: "
+        f"{nearest} does"
+    )
+
+
 def _owners_of_embeddings(model: Any) -> list[nn.Module]:
     """Return the modules that hold the table of token embeddings, a head tied to it among them."""
     table = model.get_input_embeddings().weight
@@ -249,13 +262,7 @@ def _owners_of_embeddings(model: Any) -> list[nn.Module]:
 
 def _mesh(world: World, shard_group: int) -> DeviceMesh:
     """Return the processes as a mesh: of shards, or of replicas and of shards inside each."""
-    if world.size % shard_group:
-        fitting = [size for size in range(1, world.size + 1) if world.size % size == 0]
-        nearest = min(fitting, key=lambda size: abs(size - shard_group))
-        raise ValueError(
-            f"train.shard_group is {shard_group}, which does not divide {world.size} processes: "
-            f"{nearest} does"
-        )
+    require_whole_groups(shard_group, world.size)
     if shard_group == world.size:
         return init_device_mesh(world.device.type, (world.size,))
     # Numbers that follow each other are on one machine, within which exchange is fastest.

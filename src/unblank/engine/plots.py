@@ -39,7 +39,7 @@ def draw_losses(output_dir: Path) -> Path | None:
     figure = new_figure(8, 1.5 + 3 * len(panels))
     if figure is None:
         return None
-    all_axes = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
+    all_axes = figure.subplots(len(panels), 1, squeeze=False, sharex=True)[:, 0]
     for axes, (label, curves) in zip(all_axes, panels.items(), strict=True):
         for legend, name, lines in curves:
             points = [(line["step"], line[name]) for line in lines if line.get(name) is not None]

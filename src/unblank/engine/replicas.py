@@ -13,15 +13,10 @@ import torch.distributed as dist
 from unblank.engine.parallel import World
 from unblank.process import end_with_the_parent, process_count, process_rank
 
-__all__ = ["is_main_process", "join_replicas"]
+__all__ = ["join_replicas"]
 
 _PATIENCE = timedelta(hours=12)
 """How long a process waits for others that have more to do."""
-
-
-def is_main_process() -> bool:
-    """Whether this process writes and talks: the first of torchrun, or the only one."""
-    return process_rank() == 0
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from unblank.engine.logging import Display
 from unblank.engine.memory_plan import ProcessLayout
 from unblank.engine.minutes import fit_steps, with_recorded_steps, with_steps
 from unblank.engine.optimizers import layer_matrices
-from unblank.engine.parallel import World
+from unblank.engine.parallel import World, require_whole_groups
 from unblank.engine.placed_model import place_model
 from unblank.engine.precision import Precision, choose_precision
 from unblank.engine.progress import Progress
@@ -177,6 +177,7 @@ def _plan(
 ) -> Table:
     """Return what each of some processes would need; the model takes no memory meanwhile."""
     train, optim = spec.settings.train, spec.settings.optim
+    require_whole_groups(train.shard_group, num_processes)
     with torch.device("meta"):
         model = spec.method.prepare(training.build_model(), None)
     layout = ProcessLayout(train.parallel, num_processes, train.shard_group)

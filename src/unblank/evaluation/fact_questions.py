@@ -16,10 +16,11 @@ from unblank.evaluation.session import Session
 from unblank.generation.passages import Passage, behind_passage, log_weights, mix_passages
 from unblank.generation.prompts import encode_candidate
 from unblank.generation.score import Cloze
+from unblank.load_balancing import padded_size
 from unblank.plurals import counted
 from unblank.progress_bars import counting_bar
 from unblank.prompting.scoring import length_batches, score_clozes
-from unblank.shared_batches import in_turns
+from unblank.shared_batches import compute_batches
 from unblank.tokenization.encoding import encode_with_blanks
 from unblank.tokenization.special import BLANK_TOKENS, MASK_TOKEN
 
@@ -140,7 +141,9 @@ def score_facts(
     scores = [torch.empty(0)] * len(asked)
     most = max(len(one.clozes) for one in asked)
     batch_size = max(1, session.options.batch_size // most)
-    batches = list(length_batches([one.num_positions for one in asked], batch_size))
+    lengths = [one.num_positions for one in asked]
+    batches = list(length_batches(lengths, batch_size))
+    costs = [padded_size([lengths[number] for number in batch]) for batch in batches]
 
     def scored(batch: list[int]) -> list[Tensor]:
         clozes = [cloze for number in batch for cloze in asked[number].clozes]
@@ -154,7 +157,8 @@ def score_facts(
         return mixed
 
     with torch.inference_mode(), counting_bar(name, len(asked)) as advance:
-        for batch, of_batch in zip(batches, in_turns(batches, scored), strict=True):
+        shared = compute_batches(batches, scored, costs)
+        for batch, of_batch in zip(batches, shared, strict=True):
             for number, scores_C in zip(batch, of_batch, strict=True):
                 scores[number] = scores_C
             advance(len(batch))

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 
@@ -93,8 +94,10 @@ def _measure(
 ) -> SuiteResult:
     started = time.perf_counter()
     name = f"{part.name} {ratio:.0%}"
-    blanked = _blanked(session, part, ratio, name)
-    results = _fill(session, [sentence.text for sentence in blanked], name, max_tokens)
+    options = DecodingOptions(max_tokens=max_tokens, context=session.options.context)
+    filler = Filler(session.model, session.tokenizer, options)
+    blanked = _with_room(session, filler, _blanked(session, part, ratio, name), name)
+    results = _fill(session, filler, [sentence.text for sentence in blanked], name)
     seconds = time.perf_counter() - started
     rows = [
         replace(score, seconds=seconds)
@@ -134,15 +137,32 @@ def _blanked(
     return blanked
 
 
+def _with_room(
+    session: Session[InfillingOptions], filler: Filler, blanked: Sequence[Blanked], name: str
+) -> list[Blanked]:
+    """Return the sentences that the model can fill, and say how many it cannot, and why."""
+    order = _order(session.options)
+    problems = [filler.why_not(sentence.text, order=order) for sentence in blanked]
+    kept = [one for one, problem in zip(blanked, problems, strict=True) if not problem]
+    reason = next(filter(None, problems), "")
+    if not kept:
+        raise ValueError(f"{name}: no text can be filled: {reason}")
+    if reason:
+        session.say(
+            f"{name}: left out {len(blanked) - len(kept):,} of {counted(len(blanked), 'text')}: "
+            f"{reason}"
+        )
+    return kept
+
+
+def _order(options: InfillingOptions) -> Literal["confidence"] | None:
+    return None if options.order == "left" else "confidence"
+
+
 def _fill(
-    session: Session[InfillingOptions], texts: Sequence[str], name: str, max_tokens: int
+    session: Session[InfillingOptions], filler: Filler, texts: Sequence[str], name: str
 ) -> list[FillResult]:
     options = session.options
-    filler = Filler(
-        session.model,
-        session.tokenizer,
-        DecodingOptions(max_tokens=max_tokens, context=options.context),
-    )
     # Texts of similar length are decoded together, as they need the least padding.
     by_length = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     results: dict[int, FillResult] = {}
@@ -152,7 +172,7 @@ def _fill(
             indices = by_length[start : start + step]
             filled = filler.fill(
                 [texts[i] for i in indices],
-                order=None if options.order == "left" else "confidence",
+                order=_order(options),
                 batch_size=options.batch_size,
             )
             results.update(zip(indices, filled, strict=True))

@@ -130,7 +130,10 @@ class LambadaOptions(ContextOptions):
 class PerplexityOptions(ContextOptions):
     """Measure how well a model predicts texts, token by token.
 
+    unblank evaluate MODEL --suite perplexity --file held_out.txt
     unblank evaluate MODEL --data FOLDER
+
+    Every other suite has options and a help of its own.
     """
 
     suite: Literal["perplexity"] = "perplexity"

@@ -1,9 +1,11 @@
 """How a model was pretrained, as the provenance in its folder says; nothing else knows it.
 
 A model that was tuned, merged or trimmed names the one that it was made of, which may say more.
+What a record names may be anything; a name that no file can have is of a file that is not there.
 """
 
 from collections.abc import Mapping
+from os.path import isdir, isfile
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +35,13 @@ def training_corpora(folder: Path) -> list[Path]:
     Of a model that was made of another one there is none: its vocabulary may be its own.
     """
     record = _record(folder)
-    if not _is_by(record, "pretrain") or not record.get("data"):
+    names, cache_dir = record.get("data"), _held(record, "settings", "data", "cache_dir")
+    if not _is_by(record, "pretrain") or not isinstance(names, list):
         return []
-    cache_dir = record["settings"]["data"]["cache_dir"]
-    shards = Path(cache_dir) if cache_dir else folder.resolve().parent / SHARDS_NAME
-    found = [shards / name for name in record["data"]]
-    return found if all(path.is_dir() for path in found) else []
+    beside = folder.resolve().parent / SHARDS_NAME
+    shards = Path(cache_dir) if isinstance(cache_dir, str) and cache_dir else beside
+    found = [shards / str(name) for name in names]
+    return found if all(map(isdir, found)) else []
 
 
 def _record(folder: Path) -> dict[str, Any]:
@@ -46,7 +49,7 @@ def _record(folder: Path) -> dict[str, Any]:
     if has_adapter(folder):
         folder = Path(AdapterRecord.read(folder).base_model)
     path = folder / PROVENANCE_NAME
-    return read_json_object(path) if path.is_file() else {}
+    return read_json_object(path) if isfile(path) else {}
 
 
 def _record_before(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from glob import glob
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,9 @@ from unblank.adapters.record import AdapterRecord, has_adapter
 from unblank.api import Unblank, load
 from unblank.atomic_folders import absent_folders, used_folder
 from unblank.consoles import TextConsole
+from unblank.data.language_sources import find_entry_files
 from unblank.engine.parallel import World
-from unblank.engine.replicas import is_main_process, join_replicas
+from unblank.engine.replicas import join_replicas
 from unblank.evaluation.batch_cache import BatchCache
 from unblank.evaluation.heat_maps import direction_maps, draw_heat_maps, language_maps
 from unblank.evaluation.language_tables import languages_csv, languages_markdown
@@ -48,6 +48,7 @@ from unblank.metrics.bleu_tokenizers import require_bleu_tokenizer
 from unblank.metrics.packages import require_metric_packages
 from unblank.models.half_weights import answering_model, weights_dtype
 from unblank.plurals import counted
+from unblank.process import is_main_process
 from unblank.prompting import load_task
 from unblank.shared_batches import sharing_batches
 from unblank.untrusted.json_text import read_json_object
@@ -113,6 +114,7 @@ def _batch_cache(
         "weights": files,
         "texts": _text_files(session.options),
         "versions": installed_versions(_PACKAGES),
+        "shared_by": "lengths",  # what is cached is known by the number of batches
     }
     cache = BatchCache(path, task, world.rank, world.size)
     if cache.is_other:
@@ -130,20 +132,18 @@ def _batch_cache(
     world.wait()  # once it is over, nothing is left by any process
 
 
-def _text_files(options: EvaluationOptions) -> list[tuple[str, int, int]]:
-    """Return path, size and time of change of the files that may be read."""
-    named, data = getattr(options, "file", ()), getattr(options, "data", None)
-    if not named:
-        root = data or os.environ.get("UNBLANK_DATA")
-        named = (str(root),) if root else ()
-    found = {
-        file
-        for one in named
-        for path in map(Path, [one, *glob(str(one), recursive=True)])
-        for file in (path.rglob("*") if path.is_dir() else [path])
-        if file.is_file()
-    }
-    return sorted((str(one), one.stat().st_size, one.stat().st_mtime_ns) for one in found)
+def _text_files(options: EvaluationOptions) -> list[tuple[str, int, int, int]]:
+    """Return path, size, time of change and number of the files that may be read.
+
+    Of a file at a URL the number stands for its version.
+    """
+    if named := getattr(options, "file", ()):
+        found = find_entry_files(named)
+    else:
+        root = getattr(options, "data", None) or os.environ.get("UNBLANK_DATA")
+        found = tuple(path for path in Path(root).rglob("*") if path.is_file()) if root else ()
+    facts = [(str(path), path.stat()) for path in found]
+    return sorted((name, fact.st_size, fact.st_mtime_ns, fact.st_ino) for name, fact in facts)
 
 
 def _measured_parts(

@@ -20,9 +20,10 @@ from unblank.data.collate import collate
 from unblank.data.length_groups import LengthGroup, collate_group, group_by_length
 from unblank.data.packing import Row, lay_out, pack
 from unblank.examples import IGNORE_INDEX, Example, Seq2SeqExample
+from unblank.load_balancing import padded_size
 from unblank.models.loss import log_probabilities_in_chunks
 from unblank.models.products import fast_fp32_products
-from unblank.shared_batches import in_turns
+from unblank.shared_batches import compute_batches
 
 __all__ = ["TokenScores", "score_labels", "score_target_labels"]
 
@@ -91,8 +92,9 @@ def score_labels(
             for item, log_p, is_first in zip(chain.from_iterable(items), *pieces, strict=True)
         }
 
+    costs = [len(rows) * row_length for rows in batches]
     results: dict[int, TokenScores] = {}
-    for of_batch in in_turns(batches, scored):
+    for of_batch in compute_batches(batches, scored, costs):
         results |= of_batch
         advance(len(of_batch))
     return [results[item] for item in range(len(examples))]
@@ -125,8 +127,9 @@ def score_target_labels(model: Any, examples: Sequence[Seq2SeqExample]) -> list[
             for item, log_p, is_first in zip(items, *pieces, strict=True)
         }
 
+    costs = [padded_size([sum(sides[item]) for item in items]) for items in batches]
     results: dict[int, TokenScores] = {}
-    for of_batch in in_turns(batches, scored):
+    for of_batch in compute_batches(batches, scored, costs):
         results |= of_batch
     return [results[item] for item in range(len(examples))]
 

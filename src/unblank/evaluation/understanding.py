@@ -261,11 +261,12 @@ def _tell_shortened(
             )
             for example in examples
         ]
-        num_shortened = sum(bool(prompt.filled.num_removed) for prompt in prompts)
-        if num_shortened:
+        shortened = [prompt.filled.num_removed for prompt in prompts if prompt.filled.num_removed]
+        if shortened:
+            names = dict.fromkeys(name for removed in shortened for name in removed)
             session.say(
                 f"{task.name}, pattern {number}: texts shortened to the model's {limit} positions: "
-                f"{num_shortened} of {len(examples)} (in {', '.join(task.shorten)})"
+                f"{len(shortened)} of {len(examples)} (in {', '.join(names)})"
             )
 
 

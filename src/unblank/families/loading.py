@@ -22,6 +22,7 @@ from unblank.models.finite import require_finite
 from unblank.models.glm import GlmInfillForConditionalGeneration
 from unblank.near_names import near_paths
 from unblank.plurals import counted
+from unblank.process import local_rank
 from unblank.tokenization.vocabulary import count_ids
 from unblank.untrusted.folder import require_safe_model_folder
 from unblank.untrusted.links import refuse_links_out
@@ -292,8 +293,8 @@ def torch_device(device: str) -> torch.device:
     """Return a device by its name, or the best one for "auto"; ValueError if it is not there."""
     has_gpu = torch.cuda.is_available()
     if device == "auto":
-        if has_gpu and "LOCAL_RANK" in os.environ:  # of torchrun: each process has its own
-            return torch.device("cuda", int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
+        if has_gpu and os.environ.get("LOCAL_RANK"):  # of torchrun: each process has its own
+            return torch.device("cuda", local_rank() % torch.cuda.device_count())
         return torch.device("cuda" if has_gpu else "cpu")
     try:
         chosen = torch.device(device)

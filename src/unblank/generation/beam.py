@@ -6,13 +6,16 @@ and when a search stops is data, `StoppingRule`: that of either decoder of the o
 of fairseq, with which DeltaLM and GanLM were published. The best `num_return` hypotheses, one by
 default, go on to the next blank.
 
-Shapes: `N` texts, `W` beams, `R` = N * W rows, `V` vocabulary, `K` ranked tokens.
+The beams of a text are branches of one row, so what they share is stored and read once.
+
+Shapes: `N` texts, `W` beams, `R` = N * W beams of all texts, `V` vocabulary, `K` ranked tokens.
 """
 
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -25,6 +28,8 @@ from unblank.generation.setup import DecoderSetup
 from unblank.rules.constraint import RuleProgress
 
 __all__ = ["BeamDecoder"]
+
+_Value = TypeVar("_Value")
 
 CandidatePicker = Callable[[Tensor, Tensor, int], Tensor]
 """(log_p float[R, V], beam scores float[N, W], count) -> int64[N, count], beam * V + token."""
@@ -94,25 +99,36 @@ class BeamDecoder:
 
     def steps(self) -> Iterator[None]:
         """Search step by step, one token of every beam each; `fillings` holds what is found."""
-        fillings = self.fillings
-        setup = self._setup
+        fillings, setup = self.fillings, self._setup
         rows = setup.new_rows(setup.model)
         logits_RV = rows.feed_prompts(self._prompts, setup.start_id, self._options.context)
         live = list(range(len(self._prompts)))
         for blank in range(max(len(prompt.blanks) for prompt in self._prompts)):
             searches = [self._new_search(text, blank, fillings[text]) for text in live]
             yield from self._search(searches, rows, logits_RV)
-            kept: list[int] = []
-            first_row = 0
             for text, search in zip(live, searches, strict=True):
-                if len(self._prompts[text].blanks) > blank + 1:
-                    kept.extend(first_row + beam.root for beam in search.best())
-                first_row += len(fillings[text])
                 fillings[text] = search.fillings()
-            live = [text for text in live if len(self._prompts[text].blanks) > blank + 1]
-            if live:
-                rows = rows.select(kept)
-                logits_RV = rows.feed([c for text in live for c in self._bridges(text, fillings)])
+            going_on = [
+                row for row, text in enumerate(live) if len(self._prompts[text].blanks) > blank + 1
+            ]
+            if not going_on:
+                return
+            live = [live[row] for row in going_on]
+            rows = rows.select(going_on)
+            logits_RV = self._go_on(rows, live, [searches[row].roots_of_best() for row in going_on])
+
+    def _go_on(self, rows: Rows, live: Sequence[int], roots: Sequence[Sequence[int]]) -> Tensor:
+        """Give each root of the next blank a branch, and open the blank in it; return the logits.
+
+        Args:
+            rows: one a text, with a branch for each root of the last blank.
+            live: number of each text.
+            roots: of each text, which of the last roots its new ones grew from.
+        """
+        most = max(map(len, roots))
+        rows.branch([root for of_text in roots for root in _filled_up(of_text, most)])
+        bridges = [_filled_up(self._bridges(text), most) for text in live]
+        return rows.feed([bridge for of_text in bridges for bridge in of_text])
 
     def _new_search(self, text: int, blank: int, roots: list[Filling]) -> "_BlankSearch":
         prompt = self._prompts[text]
@@ -127,10 +143,10 @@ class BeamDecoder:
             prompt.begin(blank, max_tokens),
         )
 
-    def _bridges(self, text: int, fillings: list[list[Filling]]) -> list[Chunk]:
+    def _bridges(self, text: int) -> list[Chunk]:
         """Return the columns between two blanks: the chosen piece and the next `[sop]`."""
         bridges = []
-        for filling in fillings[text]:
+        for filling in self.fillings[text]:
             piece = filling.pieces[-1]
             is_whole = piece.is_finished or self._setup.feeds_cut_token
             tokens = piece.token_ids if is_whole else piece.token_ids[:-1]
@@ -143,41 +159,38 @@ class BeamDecoder:
     def _search(
         self, searches: Sequence["_BlankSearch"], base: Rows, base_logits_RV: Tensor
     ) -> Iterator[None]:
-        """Run the searches of one blank to their ends; `base` holds one row a root."""
-        root_rows: list[int] = []
-        first_row = 0
-        for search in searches:
-            root_rows.extend(first_row + row for row in search.root_of_each_beam())
-            first_row += search.num_roots
-        # Beams of one root share all columns up to here; only newer ones ever move.
-        shared = base.num_columns if first_row == len(searches) else 0
-        rows, logits_RV = base.select(root_rows), base_logits_RV[root_rows]
+        """Run the searches of one blank to their ends.
+
+        Args:
+            searches: of the texts.
+            base: one row a text, with a branch for each root; left as it is.
+            base_logits_RV: of the branches.
+        """
+        roots = [search.root_of_each_beam() for search in searches]
+        first_branches = range(0, len(base_logits_RV), base.num_branches)
+        rows = base.select(range(len(searches)))
+        rows.branch([root for of_text in roots for root in of_text])
+        logits_RV = base_logits_RV[
+            [
+                first + root
+                for first, of_text in zip(first_branches, roots, strict=True)
+                for root in of_text
+            ]
+        ]
         for length in itertools.count(1):
             self._advance(searches, logits_RV)
-            # A compaction copies the cache, so it waits until half of the searches are done.
-            is_compacted = sum(not search.is_done for search in searches) <= len(searches) // 2
-            num_beams = self._options.num_beams
-            first_rows = [index * num_beams for index in range(len(searches))]
-            if is_compacted:
-                first_rows = [
-                    row for row, s in zip(first_rows, searches, strict=True) if not s.is_done
-                ]
-                searches = [search for search in searches if not search.is_done]
-            if not searches:
+            done = [index for index, search in enumerate(searches) if search.is_done]
+            if len(done) == len(searches):
                 return
-            inputs = [search.inputs() for search in searches]
-            parents = [
-                first_row + parent
-                for first_row, search_inputs in zip(first_rows, inputs, strict=True)
-                for parent, _ in search_inputs
+            if done:
+                searches = [searches[row] for row in rows.drop(done)]
+            inputs = [pair for search in searches for pair in search.inputs()]
+            rows.branch([parent for parent, _ in inputs])
+            positions = [
+                search.position for search in searches for _ in range(self._options.num_beams)
             ]
-            token_ids = [token_id for search_inputs in inputs for _, token_id in search_inputs]
-            if is_compacted:
-                rows = rows.select(parents)
-            else:
-                rows.reorder(parents, shared)
-            positions = [search.position for search in searches for _ in range(num_beams)]
             yield
+            token_ids = [token_id for _, token_id in inputs]
             logits_RV = rows.step(token_ids, (positions, [length + 1] * len(positions)))
 
     def _advance(self, searches: Sequence["_BlankSearch"], logits_RV: Tensor) -> None:
@@ -209,8 +222,6 @@ class BeamDecoder:
                 strict=True,
             )
         ):
-            if search.is_done:
-                continue
             candidates = []
             for pick, log_probability, score in zip(flat, log_p, scores, strict=True):
                 beam, token_id = divmod(pick, vocab_size)
@@ -256,7 +267,7 @@ class _BlankSearch:
         return len(self._beams[0].piece.token_ids) == self._max_tokens if self._beams else False
 
     def root_of_each_beam(self) -> list[int]:
-        return [min(beam, self.num_roots - 1) for beam in range(self._num_beams)]
+        return _filled_up(range(self.num_roots), self._num_beams)
 
     def tokens_of_each_beam(self) -> list[list[int]]:
         tokens = [beam.piece.token_ids for beam in self._beams]
@@ -268,18 +279,15 @@ class _BlankSearch:
 
     def mask(self, log_p_WV: Tensor) -> None:
         """Set to -inf, in place, what the rules on the answer bar; `W` beams, `V` vocabulary."""
-        if self.is_done:
-            return
         for log_p_V, beam in zip(log_p_WV, self._beams, strict=False):
             if beam.progress is not None:
                 beam.progress.mask(log_p_V)
 
     def inputs(self) -> list[tuple[int, int]]:
-        """Return for every row the beam to continue and its new token; idle rows repeat row 0."""
+        """Return for every beam which one it goes on from and its new token; idle ones repeat 0."""
         inputs = [
             (parent, beam.piece.token_ids[-1])
             for parent, beam in zip(self._parents, self._beams, strict=True)
-            if not self.is_done
         ]
         return inputs + [(0, 0)] * (self._num_beams - len(inputs))
 
@@ -318,6 +326,10 @@ class _BlankSearch:
         ranked = sorted(self._hypotheses, key=lambda pair: pair[0])[::-1]
         return [beam for _, beam in ranked[: self._num_return]]
 
+    def roots_of_best(self) -> list[int]:
+        """Return the roots that they grew from."""
+        return [beam.root for beam in self.best()]
+
     def fillings(self) -> list[Filling]:
         """Return the best hypotheses after the pieces that they continue."""
         return [Filling([*self._roots[beam.root].pieces, beam.piece]) for beam in self.best()]
@@ -341,6 +353,11 @@ class _BlankSearch:
         length = max(length + self._stopping.counts_marker, 1)
         normalized: float = prior + (score - prior) / length**self._length_penalty
         return normalized
+
+
+def _filled_up(values: Sequence[_Value], count: int) -> list[_Value]:
+    """Return as many values, the last one repeated."""
+    return [*values, *[values[-1]] * (count - len(values))]
 
 
 def _extended(beam: _Beam, candidate: _Candidate) -> _Beam:

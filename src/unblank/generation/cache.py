@@ -1,9 +1,8 @@
 """The keys and values of decoded rows, in buffers that are written in place.
 
-transformers' DynamicCache copies everything at every token; here a step writes one column, a beam
-search moves only the columns that its beams do not share, and rows come and go without the others
-being copied. All rows end at the same column; one with less to store begins later, and what stands
-before it is never seen.
+transformers' DynamicCache copies everything at every token; here a step writes its columns, and
+rows come and go without the others being copied. All rows end at the same column; one with less to
+store begins later, and what stands before it is never seen.
 
 Shapes: `R` rows, `H` heads, `S` stored columns, `T` new columns, `K` head width.
 """
@@ -65,11 +64,14 @@ class _LayerCache:
         buffers = [buffer[rows] for buffer in self._buffers]
         return _LayerCache(buffers, len(rows), self._start, self._stop)
 
-    def reorder(self, rows: Tensor, start: int) -> None:
-        """Replace row i by row rows[i] from stored column `start` on, in place."""
-        columns = slice(self._start + start, self._stop)
+    def keep(self, columns_RS: Tensor) -> None:
+        """Keep these stored columns of each row, int64[R, S], in place."""
+        stop = self._start + columns_RS.shape[1]
         for buffer in self._buffers:
-            buffer[: self.num_rows, :, columns] = buffer[rows, :, columns]
+            window = self._window(buffer)
+            index = columns_RS[:, None, :, None].expand(-1, window.shape[1], -1, window.shape[3])
+            buffer[: self.num_rows, :, self._start : stop] = window.gather(2, index)
+        self._stop = stop
 
     def join(self, other: "_LayerCache") -> None:
         """Add the rows of another cache after these, in place if there is room."""
@@ -167,10 +169,10 @@ class RowCache:
         selected.layers = [layer.select(rows) for layer in self.layers]
         return selected
 
-    def reorder(self, rows: Tensor, start: int) -> None:
-        """Replace row i by row rows[i] from column `start` on, in place."""
+    def keep(self, columns_RS: Tensor) -> None:
+        """Keep these stored columns of each row, int64[R, S], in place."""
         for layer in self.layers:
-            layer.reorder(rows, start)
+            layer.keep(columns_RS)
 
     def join(self, other: "RowCache") -> None:
         """Add the rows of another cache after these; all rows then end at the same column."""

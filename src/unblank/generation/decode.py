@@ -16,8 +16,9 @@ from unblank.generation.pieces import Filling
 from unblank.generation.results import TokenEvent
 from unblank.generation.rows import Prompt
 from unblank.generation.setup import DecoderSetup
+from unblank.load_balancing import padded_size
 from unblank.settings.ranges import check_count
-from unblank.shared_batches import in_turns
+from unblank.shared_batches import compute_batches
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -96,7 +97,8 @@ def in_batches(
         with torch.inference_mode():
             return decode(batch)
 
-    for batch, found in zip(batches, in_turns(batches, decoded), strict=True):
+    costs = [padded_size([len(prompts[i].token_ids) for i in batch]) for batch in batches]
+    for batch, found in zip(batches, compute_batches(batches, decoded, costs), strict=True):
         yield list(zip(batch, found, strict=True))
 
 

@@ -74,6 +74,14 @@ class Filler:
         self._max_positions: int = model.config.max_position_embeddings
         self._rules = AnswerConstraints(tokenizer, self.setup.rules, options, is_standalone=False)
 
+    def why_not(self, text: str, *, order: FillingOrder | None = None) -> str:
+        """Return why a text cannot be filled; empty if it can."""
+        try:
+            self.check(text, order=order)
+        except ValueError as error:
+            return str(error)
+        return ""
+
     def check(
         self, text: str, *, order: FillingOrder | None = None, rules: Sequence[Rule] = ()
     ) -> BlankedText:

@@ -1,9 +1,10 @@
 """Rows that grow token by token from encoded texts: positions, padding and cache of one batch.
 
 Chunks are padded on the left and the padding is never seen, so a row's numbers do not depend on
-what else is in the batch. Rows may join a batch that is under way, and leave it.
+what else is in the batch. Rows may join a batch that is under way, and leave it. A row may have
+branches, such as the beams of a text: what they share is stored and read once for all of them.
 
-Shapes: `R` rows, `T` new columns, `V` vocabulary.
+Shapes: `R` rows, `W` branches of a row, `S` stored columns, `T` new tokens, `V` vocabulary.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -86,17 +87,26 @@ def _chunk_of_prompt(prompt: Prompt, sop_id: int) -> Chunk:
 
 
 class Rows:
-    """A batch under way: what each row has stored, and which of it is real."""
+    """A batch under way: what each row has stored, and which of it its branches see.
+
+    Rows begin with one branch each, and have as many branches as each other.
+    """
 
     def __init__(self, model: Any) -> None:
         self._model = model
         self._cache = RowCache()
-        self._is_real: Tensor | None = None
+        # None is one branch a row, which sees everything: without a mask attention is faster.
+        self._visible_RWS: Tensor | None = None
 
     @property
     def num_columns(self) -> int:
-        """Columns stored so far, padding included."""
+        """Columns stored so far, S, padding included."""
         return self._cache.get_seq_length()
+
+    @property
+    def num_branches(self) -> int:
+        """Branches of a row, W."""
+        return 1 if self._visible_RWS is None else self._visible_RWS.shape[1]
 
     def feed_texts(self, prompts: Sequence[Prompt], context: str) -> None:
         """Encode Part A of every prompt, without opening a blank; arguments as for the next one."""
@@ -123,10 +133,10 @@ class Rows:
             return self.feed(chunks, prefix_length=num_prefix)
 
     def feed(self, chunks: Sequence[Chunk], prefix_length: int | None = None) -> Tensor:
-        """Append one chunk a row; return float[R, V], the logits after its last token.
+        """Append one chunk a branch; return float[R * W, V], the logits after its last token.
 
         Args:
-            chunks: of any lengths, at least one token each.
+            chunks: of any lengths, at least one token each; those of a row's branches together.
             prefix_length: padded columns of Part A in the first chunk; later chunks have none.
         """
         width = max(len(chunk.token_ids) for chunk in chunks)
@@ -136,49 +146,49 @@ class Rows:
             [_left_padded(c.positions, width) for c in chunks],
             [_left_padded(c.span_positions, width) for c in chunks],
         ]
-        self._note_padding(is_real.to(self._model.device))
-        return self._forward(torch.tensor(token_ids), torch.tensor(positions), prefix_length)
+        return self._append(
+            torch.tensor(token_ids), torch.tensor(positions), is_real, prefix_length
+        )
 
     def step(self, token_ids: Sequence[int], positions: Sequence[Sequence[int]]) -> Tensor:
-        """Append one token a row; return float[R, V].
+        """Append one token a branch; return float[R * W, V].
 
         Args:
-            token_ids: R tokens.
-            positions: 2 x R, positions in Part A and inside the span.
+            token_ids: R * W tokens, those of a row's branches together.
+            positions: 2 x R * W, positions in Part A and inside the span.
         """
-        if self._is_real is not None:
-            column = self._is_real.new_ones(len(token_ids), 1)
-            self._is_real = torch.cat([self._is_real, column], dim=1)
-        ids_R1 = torch.tensor(token_ids)[:, None]
-        return self._forward(ids_R1, torch.tensor(positions)[:, :, None], None)
+        ids = torch.tensor(token_ids)[:, None]
+        return self._append(ids, torch.tensor(positions)[:, :, None], torch.ones_like(ids).bool())
+
+    def branch(self, parents: Sequence[int]) -> None:
+        """Replace the branches of every row.
+
+        Args:
+            parents: for each new branch, those of a row together, which of the row's branches it
+                goes on from.
+        """
+        visible_RWS = self._which_are_visible()
+        index = torch.tensor(parents, device=visible_RWS.device).view(len(visible_RWS), -1, 1)
+        self._visible_RWS = visible_RWS.gather(1, index.expand(-1, -1, visible_RWS.shape[2]))
+        self._forget_unseen(self._visible_RWS)
 
     def select(self, rows: Sequence[int]) -> Self:
         """Return new rows: a copy of these, any number of times each."""
         index = torch.tensor(rows, device=self._model.device)
         selected = copy(self)
         selected._cache = self._cache.select(index)
-        selected._is_real = None if self._is_real is None else self._is_real[index]
+        selected._visible_RWS = None if self._visible_RWS is None else self._visible_RWS[index]
         return selected
 
-    def reorder(self, rows: Sequence[int], start: int) -> None:
-        """Replace row i by row rows[i]; columns before `start` must be equal in both."""
-        if list(rows) == list(range(len(rows))):
-            return
-        index = torch.tensor(rows, device=self._model.device)
-        self._cache.reorder(index, start)
-        if self._is_real is not None:
-            self._is_real = self._is_real[index]
-
     def join(self, other: Self) -> None:
-        """Add the rows of another batch after these.
+        """Add the rows of another batch after these; all have one branch each.
 
         Args:
             other: encoded and decoded as far as it likes; not to be used any more.
         """
-        ours, theirs = self._which_are_real(), other._which_are_real()
-        width = max(ours.shape[1], theirs.shape[1])
-        is_real = torch.cat([padded(ours, width), padded(theirs, width)])
-        self._is_real = None if is_real.all() else is_real
+        ours, theirs = self._which_are_visible(), other._which_are_visible()
+        width = max(ours.shape[2], theirs.shape[2])
+        self._visible_RWS = _or_all(torch.cat([padded(ours, width), padded(theirs, width)]))
         self._cache.join(other._cache)
 
     def drop(self, rows: Collection[int]) -> list[int]:
@@ -191,42 +201,94 @@ class Rows:
         movers = [row for row in range(num_left, self._cache.num_rows) if row not in rows]
         order = [movers.pop() if row in rows else row for row in range(num_left)]
         num_unseen = 0
-        if self._is_real is not None:
-            is_real = self._is_real[torch.tensor(order, device=self._is_real.device)]
-            num_unseen = num_padded(is_real)
-            is_real = is_real[:, num_unseen:]
-            self._is_real = None if is_real.all() else is_real
+        if self._visible_RWS is not None:
+            visible_RWS = self._visible_RWS[torch.tensor(order, device=self._visible_RWS.device)]
+            num_unseen = num_padded(visible_RWS.any(dim=1))
+            self._visible_RWS = _or_all(visible_RWS[:, :, num_unseen:])
         self._cache.drop(order, num_unseen)
         return order
 
-    def _which_are_real(self) -> Tensor:
-        """Return bool[R, columns], False on padding."""
-        if self._is_real is not None:
-            return self._is_real
-        shape = (self._cache.num_rows, self.num_columns)
+    def _forget_unseen(self, visible_RWS: Tensor) -> None:
+        """Drop the columns that no branch sees any more, once they are half of all."""
+        is_seen_RS = visible_RWS.any(dim=1)
+        num_seen = int(is_seen_RS.sum(dim=1).max())
+        if 2 * num_seen > self.num_columns:
+            return
+        # Unseen ones come first, and are left out where a row has more of them than the others.
+        columns_RS = is_seen_RS.byte().argsort(dim=1, stable=True)[:, -num_seen:]
+        index = columns_RS[:, None].expand(-1, visible_RWS.shape[1], -1)
+        self._visible_RWS = visible_RWS.gather(2, index)
+        self._cache.keep(columns_RS)
+
+    def _which_are_visible(self) -> Tensor:
+        """Return bool[R, W, S], which stored columns each branch sees."""
+        if self._visible_RWS is not None:
+            return self._visible_RWS
+        shape = (self._cache.num_rows, 1, self.num_columns)
         return torch.ones(shape, dtype=torch.bool, device=self._model.device)
 
-    def _note_padding(self, is_real: Tensor) -> None:
-        if self._is_real is None and not is_real.all():
-            self._is_real = is_real.new_ones(is_real.shape[0], self.num_columns)
-        if self._is_real is not None:
-            self._is_real = torch.cat([self._is_real, is_real], dim=1)
+    def _append(
+        self,
+        token_ids: Tensor,
+        positions: Tensor,
+        is_real: Tensor,
+        prefix_length: int | None = None,
+    ) -> Tensor:
+        """Append int64[R * W, T] tokens, bool[R * W, T] not padding; return float[R * W, V]."""
+        num_branches, num_new = self.num_branches, token_ids.shape[1]
+        is_real_RWT = is_real.to(self._model.device).unflatten(0, (-1, num_branches))
+        rows = len(is_real_RWT)
+        logits_RWV = self._forward(
+            token_ids.view(rows, -1),
+            positions.reshape(2, rows, -1),
+            self._see(is_real_RWT),
+            prefix_length,
+            num_branches if 1 in (num_branches, num_new) else _last_of_each(num_branches, num_new),
+        )
+        return logits_RWV.flatten(0, 1)
 
-    def _forward(self, token_ids: Tensor, positions: Tensor, prefix_length: int | None) -> Tensor:
+    def _see(self, is_real_RWT: Tensor) -> Tensor | None:
+        """Note new columns, T for each branch; return the mask under which the model reads them.
+
+        Returns:
+            bool[R, S + T] for single branches, else bool[R, 1, W * T, S + W * T]; or None.
+        """
+        rows, num_branches, num_new = is_real_RWT.shape
+        if self._visible_RWS is None and is_real_RWT.all():
+            return None
+        stored_RWS = self._visible_RWS
+        if stored_RWS is None:
+            stored_RWS = is_real_RWT.new_ones(rows, 1, self.num_columns)
+        is_own_WW1 = torch.eye(num_branches, dtype=torch.bool, device=is_real_RWT.device)[..., None]
+        added = (is_real_RWT[:, None] & is_own_WW1).flatten(2)
+        self._visible_RWS = torch.cat([stored_RWS, added], dim=2)
+        if num_branches == 1:
+            return self._visible_RWS[:, 0]
+        return _branch_visibility(self._visible_RWS, num_new)
+
+    def _forward(
+        self,
+        token_ids: Tensor,
+        positions: Tensor,
+        mask: Tensor | None,
+        prefix_length: int | None,
+        logits_to_keep: int | Tensor,
+    ) -> Tensor:
+        """Return float[R, W, V] of int64[R, W * T] tokens at int64[2, R, W * T] positions."""
         device = self._model.device
         prefix_lengths = None
         if prefix_length is not None:
             prefix_lengths = torch.full((len(token_ids),), prefix_length, device=device)
-        logits_R1V: Tensor = self._model(
+        logits_RWV: Tensor = self._model(
             input_ids=token_ids.to(device),
             position_ids=positions.to(device),
-            attention_mask=self._is_real,
+            attention_mask=mask,
             prefix_lengths=prefix_lengths,
             past_key_values=self._cache,
             use_cache=True,
-            logits_to_keep=1,
+            logits_to_keep=logits_to_keep,
         ).logits
-        return logits_R1V[:, 0]
+        return logits_RWV
 
 
 RowsMaker = Callable[[Any], Rows]
@@ -234,8 +296,8 @@ RowsMaker = Callable[[Any], Rows]
 
 
 def padded(is_real: Tensor, width: int) -> Tensor:
-    """Return bool[R, width], more columns of padding in front."""
-    return functional.pad(is_real, (width - is_real.shape[1], 0), value=False)
+    """Return bool[..., width], more columns of padding in front."""
+    return functional.pad(is_real, (width - is_real.shape[-1], 0), value=False)
 
 
 def num_padded(is_real: Tensor) -> int:
@@ -246,3 +308,25 @@ def num_padded(is_real: Tensor) -> int:
 def _left_padded(values: Sequence[int], width: int) -> list[int]:
     # On the left, so that the next token of every row is in the same column.
     return [0] * (width - len(values)) + list(values)
+
+
+def _or_all(visible_RWS: Tensor) -> Tensor | None:
+    """Return None in place of single branches that see everything."""
+    return None if visible_RWS.shape[1] == 1 and visible_RWS.all() else visible_RWS
+
+
+def _last_of_each(num_branches: int, num_new: int) -> Tensor:
+    """Return int64[W], the columns of the last token of every branch among the new ones."""
+    return torch.arange(num_new - 1, num_branches * num_new, num_new)
+
+
+def _branch_visibility(visible_RWS: Tensor, num_new: int) -> Tensor:
+    """Return who sees whom, bool[R, 1, W * T, S], where the last W * T columns are new."""
+    _, num_branches, num_columns = visible_RWS.shape
+    total = num_branches * num_new
+    is_earlier = visible_RWS.new_ones(num_new, num_columns)
+    is_earlier[:, -total:] = is_earlier[:, -num_new:].tril().repeat(1, num_branches)
+    visible = (visible_RWS[:, :, None] & is_earlier).flatten(1, 2)
+    # Padding sees itself: a softmax over nothing is NaN.
+    visible[:, :, -total:] |= torch.eye(total, dtype=torch.bool, device=visible.device)
+    return visible[:, None]

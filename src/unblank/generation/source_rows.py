@@ -1,7 +1,7 @@
 """Rows of an encoder-decoder: a source behind cross-attention, and an answer that grows.
 
-Sources are encoded once. Neighbouring rows of one source (beams, samples) share its keys and
-values, which are stored and read once for all of them.
+Sources are encoded once. Neighbouring rows of one source share its keys and values, which are
+stored and read once for all of them.
 
 Shapes: `N` sources, `R` rows, `S` source tokens, `D` width, `V` vocabulary.
 """
@@ -116,17 +116,24 @@ class SourceRows(Rows):
         shape = (len(self._source_NSD), self._cache.cross_attention_cache.get_seq_length())
         return torch.ones(shape, dtype=torch.bool, device=self._model.device)
 
-    def _forward(self, token_ids: Tensor, positions: Tensor, prefix_length: int | None) -> Tensor:
-        logits_R1V: Tensor = self._model(
+    def _forward(
+        self,
+        token_ids: Tensor,
+        positions: Tensor,
+        mask: Tensor | None,
+        prefix_length: int | None,
+        logits_to_keep: int | Tensor,
+    ) -> Tensor:
+        logits_RWV: Tensor = self._model(
             encoder_outputs=BaseModelOutput(last_hidden_state=self._source_NSD),
             attention_mask=self._is_source_NS,
             decoder_input_ids=token_ids.to(self._model.device),
-            decoder_attention_mask=self._is_real,
+            decoder_attention_mask=mask,
             past_key_values=self._cache,
             use_cache=True,
-            logits_to_keep=1,
+            logits_to_keep=logits_to_keep,
         ).logits
-        return logits_R1V[:, 0]
+        return logits_RWV
 
 
 class SourceCache(RowCache):

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from unblank.deferred_values import has_no_values
 from unblank.models.glm.modeling import GlmInfillModel
 
 __all__ = ["look_at_neighbours"]
@@ -94,6 +95,8 @@ def _start_stack(stack: GlmInfillModel, generator: torch.Generator) -> None:
             f"{2 * _FEWEST_WAVES} to tell neighbours apart: take fewer heads or a larger width, or "
             "first_attention drawn"
         )
+    if has_no_values(positions_PD):
+        return
     axes_DK, _ = torch.linalg.qr(torch.randn(width, 2 * num_waves, generator=generator))
     waves_PK = _wave_positions(num_rows, num_waves)
     size = float(positions_PD.std()) * math.sqrt(width)

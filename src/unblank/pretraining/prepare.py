@@ -11,7 +11,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from unblank.atomic_folders import used_folder
 from unblank.data.shards import CorpusCache
 from unblank.engine.logging import Display
 from unblank.engine.parallel import World, join_world
@@ -20,6 +19,7 @@ from unblank.pretraining.prepared_text import (
     PreparedText,
     cache_folder,
     find_hold_out,
+    open_cache,
     prepare_text,
 )
 from unblank.pretraining.run import refuse_without_text
@@ -48,13 +48,10 @@ def run_prepare(settings: PretrainSettings, *, given: Collection[str] | None = N
     given = changed_names(settings) if given is None else given
     family = family_of_run(settings.model, None)
     refuse_unused(given, family.unused_settings)
-    with join_world("cpu") as world, ExitStack() as stack:
-        data = settings.data
-        folder = cache_folder(data.cache_dir, settings.train.output_dir)
+    data = settings.data
+    folder = cache_folder(data.cache_dir, settings.train.output_dir)
+    with join_world("cpu") as world, open_cache(folder, world, verify=data.verify) as cache:
         data = replace(data, train=keep_standard_input(data.train, folder, world))
-        if world.is_main:
-            stack.enter_context(used_folder(folder))
-        cache = CorpusCache(folder, processes=world, verify=data.verify)
         display = Display(total_steps=1, is_main=world.is_main, is_terminal=False)
         text = _prepared(replace(settings, data=data), cache, world, display)
         display.show(text.table(data.max_length))

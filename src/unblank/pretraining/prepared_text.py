@@ -5,7 +5,8 @@ that follow find the same. Processes share out files; only a tokenizer is traine
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from rich.table import Table
 from transformers import PreTrainedTokenizerFast
 
+from unblank.atomic_folders import absent_folders, used_folder
 from unblank.data.drawn_texts import DrawnTexts
 from unblank.data.files import FileSearch
 from unblank.data.hold_out import HashPart, hold_out_thresholds
@@ -32,7 +34,14 @@ from unblank.pretraining.language_shares import MANY_LANGUAGES
 from unblank.pretraining.settings import PretrainDataSettings
 from unblank.starting.tokenizer import TOKENIZER_NAME, open_tokenizer
 
-__all__ = ["NamedCorpus", "PreparedText", "cache_folder", "find_hold_out", "prepare_text"]
+__all__ = [
+    "NamedCorpus",
+    "PreparedText",
+    "cache_folder",
+    "find_hold_out",
+    "open_cache",
+    "prepare_text",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +84,22 @@ class PreparedText:
 def cache_folder(cache_dir: Path | None, output_dir: Path) -> Path:
     """Return where prepared text lies: where the settings say, or beside the folder of the run."""
     return cache_dir or output_dir.parent / SHARDS_NAME
+
+
+@contextmanager
+def open_cache(folder: Path, world: World, *, verify: bool) -> Iterator[CorpusCache]:
+    """Open the folder of prepared text in all processes; if nothing comes into it, it goes again.
+
+    Args:
+        folder: made if absent.
+        world: the processes; all must call this.
+        verify: as for `CorpusCache`.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    with used_folder(folder, world.gather(absent_folders(folder))[0]):
+        yield CorpusCache(folder, processes=world, verify=verify)
 
 
 def prepare_text(

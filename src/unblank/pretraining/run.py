@@ -1,22 +1,20 @@
 """`run_pretrain`: from `PretrainSettings` to a folder that `unblank.load` and transformers open."""
 
 from collections.abc import Collection
-from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from unblank.atomic_folders import used_folder
 from unblank.data.settings import MIXTURE
-from unblank.data.shards import SHARDS_NAME, CorpusCache
+from unblank.data.shards import SHARDS_NAME
 from unblank.engine.dry_run import DryRun, thrown_away
-from unblank.engine.parallel import join_world
+from unblank.engine.parallel import join_world, require_equal_shares
 from unblank.engine.run import run
 from unblank.engine.run_spec import RunSpec
 from unblank.engine.training import AllWeights
 from unblank.families.table import family_of_run
-from unblank.pretraining.prepared_text import cache_folder, find_hold_out
+from unblank.pretraining.prepared_text import cache_folder, find_hold_out, open_cache
 from unblank.pretraining.settings import PretrainSettings, PretrainTrainSettings
 from unblank.pretraining.standard_input import keep_standard_input
 from unblank.pretraining.training import open_pretraining
@@ -61,17 +59,14 @@ def run_pretrain(
     _refuse_early(settings)
     given = changed_names(settings) if given is None else given
     settings = _with_length(settings)
+    data, train = settings.data, settings.train
+    folder = cache_folder(data.cache_dir, train.output_dir)
     with (
-        join_world(settings.train.device, settings.train.lost_after) as world,
-        ExitStack() as stack,
+        join_world(train.device, train.lost_after) as world,
+        open_cache(folder, world, verify=data.verify) as cache,
     ):
-        data, train = settings.data, settings.train
-        folder = cache_folder(data.cache_dir, train.output_dir)
         data = replace(data, train=keep_standard_input(data.train, folder, world))
         settings = replace(settings, data=data)
-        if world.is_main:
-            stack.enter_context(used_folder(folder))
-        cache = CorpusCache(folder, processes=world, verify=data.verify)
         hold_out = find_hold_out(data, cache, world)
         _require_held_out(train, is_there=data.has_held_out_files or any(hold_out))
         run(
@@ -125,6 +120,8 @@ def dry_run_pretrain(
     """
     given = changed_names(settings) if given is None else given
     train, data = settings.train, settings.data
+    if world is not None:
+        require_equal_shares(train.batch_size, world)
     cache_dir = cache_folder(data.cache_dir, train.output_dir)
     with thrown_away(train.output_dir, cache_dir, [TOKENIZER_NAME]) as folder:
         measured = replace(

@@ -27,7 +27,7 @@ def keep_standard_input(entries: Sequence[str], folder: Path, world: World) -> t
 
     Args:
         entries: of the training text.
-        folder: of prepared text, in which the file is kept.
+        folder: of prepared text, in which the file is kept; it is there.
         world: processes of the run, of which the main one reads the input.
 
     Raises:
@@ -43,7 +43,6 @@ def keep_standard_input(entries: Sequence[str], folder: Path, world: World) -> t
 
 
 def _kept(stream: BinaryIO, folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
     digest = hashlib.blake2b(digest_size=12)
     handle, name = tempfile.mkstemp(prefix=".standard-input-", dir=folder)
     try:

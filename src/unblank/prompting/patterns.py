@@ -183,7 +183,7 @@ def fit_pattern(
     pattern: Pattern,
     fields: Mapping[str, str],
     *,
-    shorten: Mapping[str, End],
+    shorten: Mapping[str, End] | None,
     max_tokens: int,
 ) -> FilledPattern:
     """Return the filled pattern as Part A of at most `max_tokens`: [CLS], the text, an end.
@@ -193,7 +193,8 @@ def fit_pattern(
         special: its special tokens.
         pattern: the pattern.
         fields: the example's values.
-        shorten: fields that give way, in this order, each until it is empty, and at which end.
+        shorten: fields that give way, in this order, each until it is empty, and at which end;
+            None for the longest first, at its end.
         max_tokens: room for Part A.
 
     Raises:
@@ -236,7 +237,7 @@ def fit_fields(
     encode: Callable[[Mapping[str, str]], list[int]],
     *,
     uses: Sequence[str],
-    shorten: Mapping[str, End],
+    shorten: Mapping[str, End] | None,
     max_tokens: int,
 ) -> FittedFields:
     """Return values that take at most `max_tokens` together.
@@ -246,7 +247,8 @@ def fit_fields(
         fields: the values.
         encode: makes tokens of all values.
         uses: names of the fields in what `encode` makes, each as often as it is used.
-        shorten: fields that give way, in this order, each until it is empty, and at which end.
+        shorten: fields that give way, in this order, each until it is empty, and at which end;
+            None for the longest first, at its end.
         max_tokens: room.
 
     Raises:
@@ -254,7 +256,8 @@ def fit_fields(
     """
     values, removed = dict(fields), dict[str, int]()
     ids = encode(values)
-    for name, end in shorten.items():
+    order = _longest_first(values, uses) if shorten is None else shorten
+    for name, end in order.items():
         num_uses = uses.count(name)
         while num_uses and len(ids) > max_tokens and values[name]:
             excess = -(-(len(ids) - max_tokens) // num_uses)
@@ -262,12 +265,17 @@ def fit_fields(
             num_before, ids = len(ids), encode(values)
             removed[name] = removed.get(name, 0) + num_before - len(ids)
     if len(ids) > max_tokens:
+        without = f", even without {', '.join(order)}" if order else ""
         raise ValueError(
-            f"the text has {len(ids)} tokens and there is room for {max_tokens}, even after "
-            f"shortening {', '.join(shorten) or 'no field'}: name more fields under `shorten`, or "
-            "raise max_length"
+            f"the text has {len(ids)} tokens and there is room for {max_tokens}{without}: name "
+            "fields under `shorten`, use a shorter pattern, or raise max_length"
         )
     return FittedFields(values, tuple(ids), removed)
+
+
+def _longest_first(values: Mapping[str, str], uses: Sequence[str]) -> dict[str, End]:
+    names = sorted(dict.fromkeys(uses), key=lambda name: len(values[name]), reverse=True)
+    return dict.fromkeys(names, "end")
 
 
 def _cut(tokenizer: "PreTrainedTokenizerFast", text: str, num_tokens: int, end: End) -> str:

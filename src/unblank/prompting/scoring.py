@@ -16,6 +16,7 @@ from torch import Tensor
 from unblank.generation.priors import Prior, without_prior
 from unblank.generation.prompts import encode_candidate
 from unblank.generation.score import Cloze, score_batch
+from unblank.load_balancing import padded_size
 from unblank.progress_bars import counting_bar
 from unblank.prompting.asking import AS_IT_STANDS, Asking, without_content
 from unblank.prompting.examples import TaskExample
@@ -25,7 +26,7 @@ from unblank.prompting.task import ClozeTask, Scoring, TaskPattern
 from unblank.prompting.yaml_lines import at_line
 from unblank.settings.choices import Layout, Normalization
 from unblank.settings.ranges import check_count
-from unblank.shared_batches import in_turns
+from unblank.shared_batches import compute_batches
 from unblank.tokenization.special import SpecialIds, special_ids
 
 if TYPE_CHECKING:
@@ -281,13 +282,15 @@ def _score_all(
     """Return the scores of each prompt, on the CPU."""
     special = special_ids(tokenizer)
     scores: list[Tensor] = [torch.empty(0)] * len(prompts)
-    batches = list(length_batches([prompt.num_positions for prompt in prompts], batch_size))
+    lengths = [prompt.num_positions for prompt in prompts]
+    batches = list(length_batches(lengths, batch_size))
+    costs = [padded_size([lengths[index] for index in batch]) for batch in batches]
 
     def scored(batch: list[int]) -> list[Tensor]:
         found = score_prompts(model, special, [prompts[index] for index in batch], layout)
         return [scores_L.cpu() for scores_L in found]
 
-    for batch, of_batch in zip(batches, in_turns(batches, scored), strict=True):
+    for batch, of_batch in zip(batches, compute_batches(batches, scored, costs), strict=True):
         for index, scores_L in zip(batch, of_batch, strict=True):
             scores[index] = scores_L
         on_batch(len(batch))

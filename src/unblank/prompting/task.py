@@ -62,7 +62,8 @@ class ClozeTask:
         derive: fields made of other fields.
         label_field: field that holds the label.
         skip_labels: labels of examples that are counted and left out.
-        shorten: fields that give way in a text that is too long, in this order, and at which end.
+        shorten: fields that give way in a text that is too long, in this order, and at which end;
+            None for the longest first, at its end.
         scoring: how candidates are compared.
         decision: what a prediction says.
         thresholds: of labels, where several may apply, if not the usual one.
@@ -91,7 +92,7 @@ class ClozeTask:
     derive: Mapping[str, Derived] = field(default_factory=dict)
     label_field: str = "label"
     skip_labels: tuple[str, ...] = ()
-    shorten: Mapping[str, End] = field(default_factory=dict)
+    shorten: Mapping[str, End] | None = None
     scoring: Scoring = "sum"
     decision: Decision = "label"
     thresholds: Mapping[str, float] = field(default_factory=dict)
@@ -117,11 +118,12 @@ class ClozeTask:
             path=Path(self.path.name),
             about="",
             files="",
+            shorten=self.shorten or {},  # hashes from before stay the same
             thresholds={},
             metrics=(),
             example=None,
         )
-        text = repr(asked).replace(", thresholds={}", "")  # hashes from before stay the same
+        text = repr(asked).replace(", thresholds={}", "")  # so here
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
     @property

@@ -84,7 +84,7 @@ def check_task(task: ClozeTask, entries: Mapping[str, Any]) -> None:
                 "question: write {name} where the text of a field belongs"
             )
     used = _used_fields(task)
-    for name in task.shorten:
+    for name in task.shorten or ():
         if name not in used:
             raise ValueError(
                 f"{at_line(name)}shorten names {name!r}, which no pattern uses: choose from "

@@ -209,8 +209,10 @@ def _candidates(entries: Mapping[str, Any]) -> tuple[tuple[Template, ...], str]:
     return tuple(map(parse_template, text_list(entries, "candidates"))), ""
 
 
-def _shorten(entries: Mapping[str, Any]) -> dict[str, End]:
-    shorten = entries.get("shorten", {})
+def _shorten(entries: Mapping[str, Any]) -> dict[str, End] | None:
+    shorten = entries.get("shorten")
+    if shorten is None:
+        return None
     for name, end in shorten.items():
         choice({f"shorten.{name}": end}, f"shorten.{name}", get_args(End), "end")
     return cast("dict[str, End]", dict(shorten))

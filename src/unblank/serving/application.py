@@ -42,6 +42,8 @@ _PAGE_HEADERS = {
 """The page loads nothing from elsewhere, and no other page may hold it in a frame."""
 
 _NO_JSON = "the body is not valid JSON, which also has no NaN and no infinite numbers"
+_SEE_DOCS = "/docs lists all endpoints with their fields"
+_NO_FIELD = f"there is no such field: {_SEE_DOCS}"
 
 _ABOUT = "Blank-infilling language models over HTTP: fill, score, generate, classify, complete."
 
@@ -136,7 +138,8 @@ def _add_errors(api: FastAPI) -> None:
         if first["type"] == "json_invalid":
             return JsonResponse(error_body(_NO_JSON, "invalid_request_error"), 400)
         where = ".".join(map(str, _place_in_request(first, error.body)))[:100]
-        message = f"{where}: {first['msg']}" if where else str(first["msg"])
+        said = _NO_FIELD if first["type"] == "extra_forbidden" else str(first["msg"])
+        message = f"{where}: {said}" if where else said
         content_type = request.headers.get("content-type", "").lower()
         if first["loc"] == ("body",) and "json" not in content_type:
             message = "the body must be JSON, with the header Content-Type: application/json"
@@ -145,6 +148,8 @@ def _add_errors(api: FastAPI) -> None:
     async def of_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         detail = _NO_JSON if error.status_code == HTTPStatus.BAD_REQUEST else str(error.detail)
+        if error.status_code in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
+            detail = f"{request.method} {request.url.path[:100]} is not there: {_SEE_DOCS}"
         content = error_body(detail, "invalid_request_error")
         return JsonResponse(content, error.status_code, error.headers)
 

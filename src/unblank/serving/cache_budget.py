@@ -1,8 +1,8 @@
 """How much of the cache of keys and values requests need, counted in tokens, and what is left.
 
 Rows that are decoded together end at the same column, so each takes as many columns as the longest:
-a text of `S` tokens with answers of at most `A` stands in rows of at most max S + max A. Beams are
-searched in rows of their own.
+a text of `S` tokens with answers of at most `A` stands in rows of at most max S + max A. The beams
+of a text share a row of their own.
 """
 
 from collections import Counter
@@ -36,11 +36,13 @@ class Demand:
     def of(cls, setup: DecoderSetup, prompt: Prompt) -> Self:
         """Return what decoding a prompt in this way may take."""
         options = setup.options
-        is_beam = options.num_beams > 1
-        # A search keeps the rows that it started from.
-        num_rows = options.num_beams + options.num_return if is_beam else options.num_return
         longest = 2 + (prompt.max_tokens or setup.rules.max_tokens)
-        return cls(num_rows, len(prompt.token_ids), longest * len(prompt.blanks), is_beam)
+        tokens, blanks = len(prompt.token_ids), len(prompt.blanks)
+        if options.num_beams == 1:
+            return cls(options.num_return, tokens, longest * blanks, is_apart=False)
+        # The beams stand in one row, and the row that they started from is kept.
+        before = options.num_return * longest * (blanks - 1)
+        return cls(2, tokens, before + -(-options.num_beams * longest // 2), is_apart=True)
 
     @property
     def tokens(self) -> int:

@@ -139,7 +139,7 @@ class _Figures:
 
     Attributes:
         waiting: tasks that wait.
-        rows: rows that are decoded now, beams included.
+        rows: rows of the cache that are reserved; all beams of a text share two.
         reserved_tokens: tokens of the cache that are reserved.
         steps: steps decoded so far.
         tokens: tokens chosen so far; of beam searches those of the best answer.

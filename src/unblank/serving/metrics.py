@@ -21,7 +21,7 @@ _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
 _GAUGES = {
     "waiting": "Tasks that wait for a place.",
-    "rows": "Rows that are decoded now, beams included.",
+    "rows": "Rows of the cache that are reserved; all beams of a text share two.",
     "reserved_tokens": "Tokens of the cache of keys and values that are reserved.",
 }
 _COUNTERS = {

@@ -227,7 +227,7 @@ class ServedModel:
         flat = [example for examples in asked for example in examples]
         shares = await self._call(lambda: tuned.shares(flat))
         threshold = tuned.threshold(abstain_below)
-        return label_answers(tuned.task, asked, shares, threshold), tuned
+        return label_answers(tuned, asked, shares, threshold), tuned
 
     async def decode(self, requests: Sequence[DecodingRequest]) -> list[list[Filling]]:
         """Return the fillings of prompts, best first; a cancelled call gives up its places."""

@@ -3,7 +3,7 @@
 `Positional[str]` is given without a flag; `Annotated[bool, Needs("output")]` has no effect unless
 the other setting is given, and `Excludes("json", "stream")` cannot stand beside the others. Where
 settings are made in Python or read from YAML, these change nothing. A `PathText` may be or hold a
-path: wherever it is read, `~` is expanded.
+path: wherever it is read, `~` is expanded. A `Path` is on a disk; a `DataPath` may be a URL, too.
 
 Example:
     >>> from dataclasses import dataclass
@@ -15,9 +15,19 @@ Example:
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, TypeVar
 
-__all__ = ["Excludes", "Needs", "PathMark", "PathText", "Positional", "PositionalMark"]
+__all__ = [
+    "DataMark",
+    "DataPath",
+    "Excludes",
+    "Needs",
+    "PathMark",
+    "PathText",
+    "Positional",
+    "PositionalMark",
+]
 
 Value = TypeVar("Value")
 
@@ -30,6 +40,11 @@ class PositionalMark:
 @dataclass(frozen=True, slots=True)
 class PathMark:
     """A text that names files, perhaps with other words: `~/a.en:~/a.de`."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataMark:
+    """A path of text or data, which may be a URL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +66,4 @@ class Excludes:
 
 Positional = Annotated[Value, PositionalMark()]
 PathText = Annotated[str, PathMark()]
+DataPath = Annotated[Path, DataMark()]

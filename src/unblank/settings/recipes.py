@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from unblank.near_names import did_you_mean
-from unblank.path_arguments import given_path, require_path_text
-from unblank.settings.marks import PathMark
+from unblank.path_arguments import disk_path, given_path, require_path_text
+from unblank.settings.marks import DataMark, PathMark
 from unblank.settings.shipped_recipes import recipe_path
 
 __all__ = [
@@ -141,6 +141,8 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         inner, *marks = arguments
+        if any(isinstance(mark, DataMark) for mark in marks) and isinstance(value, str | PathLike):
+            return given_path(value, name)
         is_path = any(isinstance(mark, PathMark) for mark in marks)
         given = str(given_path(value, name)) if is_path and isinstance(value, PathLike) else value
         value = _convert(given, inner, name)
@@ -190,7 +192,7 @@ def _convert_scalar(value: Any, kind: type, name: str) -> Any:
         except ValueError:
             pass
     elif kind is Path and isinstance(value, str | PathLike):
-        return given_path(value, name)
+        return disk_path(value, name)
     elif kind is not float and type(value) is kind:
         return value
     raise TypeError(f"{name} must be {kind.__name__}, got {value!r} ({type(value).__name__})")

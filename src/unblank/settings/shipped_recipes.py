@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from unblank.path_arguments import given_path
+from unblank.path_arguments import disk_path
 
 __all__ = ["recipe_path", "shipped_recipes"]
 
@@ -57,7 +57,7 @@ def recipe_path(given: str | Path) -> Path:
         near = get_close_matches(name, known, n=3)
         hint = f"; did you mean {', '.join(near)}?" if near else ": unblank recipes lists them"
         raise FileNotFoundError(f"there is no recipe {name!r}{hint}")
-    path = given_path(given, "recipe")
+    path = disk_path(given, "recipe")
     if not path.is_file():
         raise FileNotFoundError(
             f"no recipe at {path}; unblank recipes lists those that come with the library, such as "

@@ -34,7 +34,7 @@ class ShowSampleOptions:
 
     def __post_init__(self) -> None:
         check_values(self)
-        _require_one(self.tokenizer, self.model)
+        _refuse_both(self.tokenizer, self.model)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,10 +98,10 @@ class ShowTaskOptions:
 
     def __post_init__(self) -> None:
         check_values(self)
-        _require_one(self.tokenizer, self.model)
+        _refuse_both(self.tokenizer, self.model)
 
 
-def _require_one(tokenizer: Path | None, model: Path | None) -> None:
+def _refuse_both(tokenizer: Path | None, model: Path | None) -> None:
     if tokenizer is not None and model is not None:
         raise ValueError(
             "tokenizer and model exclude each other, as a model has its tokenizer: give one of them"

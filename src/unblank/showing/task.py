@@ -69,7 +69,7 @@ def show_task(options: ShowTaskOptions, console: "Console") -> None:
     example = _example(options, task)
     if options.language:
         example = replace(example, language=find_language(options.language).code)
-    console.print(f"task {task.name}: {task.about}", style="bold", markup=False)
+    console.print(_title(task), style="bold", markup=False)
     console.print(f"{example.place}, scored by {task.metrics[0]}\n", markup=False, style="dim")
     usual = task.default_pattern if asking.prompts is None else 0
     chosen = usual if options.pattern is None else options.pattern
@@ -90,12 +90,16 @@ def show_task(options: ShowTaskOptions, console: "Console") -> None:
     _show_layout(options, task, example, asking, console)
 
 
+def _title(task: ClozeTask) -> str:
+    return f"task {task.name}: {task.about}" if task.about else f"task {task.name}"
+
+
 def _show_classifier_task(options: ShowTaskOptions, task: ClozeTask, console: "Console") -> None:
     """Print an example of a task that only a classifier answers: the texts that it reads."""
     if options.prompts or options.words or options.language or options.pattern is not None:
         task.pattern()  # says that there is none
     example = _example(options, task)
-    console.print(f"task {task.name}: {task.about}", style="bold", markup=False)
+    console.print(_title(task), style="bold", markup=False)
     console.print(f"{example.place}, scored by {task.metrics[0]}\n", markup=False, style="dim")
     texts = [fill_template(one, example.fields) for one in task.classifier]
     console.print("  [SEP]  ".join(texts), markup=False)

@@ -6,6 +6,7 @@ import torch
 from transformers import PreTrainedModel
 
 from unblank.data.sampling import Corpus
+from unblank.deferred_values import has_no_values
 from unblank.examples import IntArray
 from unblank.models.cooccurrence import cooccurrence_embeddings
 
@@ -27,6 +28,8 @@ def start_from_cooccurrence(model: PreTrainedModel, corpora: Sequence[Corpus], s
         seed: of what is drawn.
     """
     table_VD = model.get_input_embeddings().weight
+    if has_no_values(table_VD):
+        return
     num_tokens, width = table_VD.shape
     table_VD.copy_(
         cooccurrence_embeddings(

@@ -78,7 +78,7 @@ def test_answers_come_before_the_file_and_those_taken_are_kept(toys, tmp_path, c
     first = list(islice(answers, 40))
     assert not output.exists()
     answers.close()
-    assert "64 of 90" in capsys.readouterr().err
+    assert "64 answers of 90" in capsys.readouterr().err
     whole = list(stream(toys["model"], records, output, **options))
     assert "continuing after 64" in capsys.readouterr().err
     assert whole[:40] == first

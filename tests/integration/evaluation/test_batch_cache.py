@@ -80,6 +80,20 @@ def measured(model_folder, data_folder, path, **options):
     return content
 
 
+def test_texts_at_a_url_that_have_changed_are_measured_anew(count, model_folder, results, capsys):
+    fsspec = pytest.importorskip("fsspec")
+    system, url = fsspec.filesystem("memory"), "memory://measured/texts.jsonl"
+    options = {"file": (f"{url}:said@en",)}
+    for text, is_known in (("the cat sat on a mat", False), ("a dog ran far away", False)):
+        system.pipe(url, "".join(f'{{"said": "{text} {n}"}}\n' for n in range(6)).encode())
+        for again in (is_known, True):
+            count.computed.clear()
+            count.stop_after = 1
+            with pytest.raises(KeyboardInterrupt):
+                measured(model_folder, None, results / "parts.json", **options)
+            assert ("continuing" in capsys.readouterr().err) == again
+
+
 def test_an_interrupted_measurement_goes_on(count, model_folder, data_folder, results):
     whole = measured(model_folder, data_folder, results / "whole.json")
     number = len(count.computed)

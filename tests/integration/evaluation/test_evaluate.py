@@ -68,6 +68,20 @@ def test_infilling_writes_the_same_blanks_each_time(model_folder, data_folder, t
     assert contents[0]["config"]["mask_ratios"] == [0.3]
 
 
+def test_infilling_leaves_out_what_the_model_has_no_room_for(model_folder, tmp_path, capsys):
+    (tmp_path / "a.txt").write_text("the old cat sat on a mat\n" + "the cat sat " * 400 + "\n")
+    output = tmp_path / "out.json"
+    file = tmp_path / "a.txt"
+    words = f"--suite infilling --mask-ratios 0.4 --max-tokens 4 --file {file}".split()
+    main(["evaluate", str(model_folder), *words, "--output", str(output)])
+    assert "left out 1 of 2 texts" in capsys.readouterr().err
+    (prediction,) = json.loads(output.read_text())["predictions"]
+    assert prediction["original"] == "the old cat sat on a mat"
+    (tmp_path / "a.txt").write_text("the cat sat " * 400 + "\n")
+    again = tmp_path / "again.json"
+    assert "positions" in fails(capsys, model_folder, *words, "--output", again)
+
+
 def test_infilling_takes_the_order_that_is_asked_for(model_folder, tmp_path):
     (tmp_path / "a.txt").write_text("the old cat sat on a mat and ran\n")
     predictions = {}

@@ -53,7 +53,12 @@ def test_held_out_texts_that_lose_their_end_are_counted(toys, tmp_path, method, 
     records = [{"text": "we saw a film " * n, "label": "good"} for n in (1, 30)]
     long["validation"].write_text("".join(json.dumps(one) + "\n" for one in records))
     run_finetune(labelled_config(long, tmp_path / "run", method=method, train={"max_steps": 1}))
-    assert "2 examples, 1 shortened" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "2 examples, 1 shortened" in said
+    assert "validated at the end" in said
+    *_, curves, after = said.splitlines()
+    assert str(tmp_path / "run" / "loss.png") in curves
+    assert f"unblank info {tmp_path / 'run'}" in after
 
 
 @pytest.mark.parametrize("method", ["full", "classifier"])
@@ -64,6 +69,7 @@ def test_a_bar_is_shown_while_many_examples_are_encoded(
     run_finetune(config)
     assert "encoding" not in capsys.readouterr().err
     monkeypatch.setattr("unblank.finetuning.labels.reading._MANY", 40)
+    monkeypatch.setattr("unblank.progress_bars._DELAY", 0.0)
     run_finetune(replace(config, train=replace(config.train, output_dir=tmp_path / "again")))
     shown = capsys.readouterr().err
     assert shown.count("encoding examples") == 1  # 64 to learn from, 32 held out

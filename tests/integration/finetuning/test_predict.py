@@ -96,6 +96,16 @@ def assert_same(found, expected):
             assert one[name] == (pytest.approx(value, abs=1e-4) if numbers else value)
 
 
+@pytest.mark.parametrize("way", ["full", "classifier"])
+def test_an_answer_to_a_part_of_a_text_says_so(way, tuned, tmp_path):
+    texts = ["a fine film", "a fine film " * 100]
+    records = "".join(f"{json.dumps({'text': text})}\n" for text in texts)
+    (tmp_path / "texts.jsonl").write_text(records)
+    unblank.predict_file(tuned(way), tmp_path / "texts.jsonl", tmp_path / "out.csv")
+    with (tmp_path / "out.csv").open() as file:
+        assert [row["shortened"] for row in csv.DictReader(file)] == ["", "true"]
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_the_server_predicts_what_the_command_does(way, tuned, toys, tmp_path):
     folder = tuned(way)

@@ -123,8 +123,8 @@ def test_a_resumed_run_answers_as_one_that_was_not_interrupted(qa_config, tmp_pa
         ({"train__metric": "bleu"}, "train.metric.*'bleu'.*f1, em, char_f1, loss"),
         ({"data__source": "context"}, "data.source"),
         ({"seq2seq__too_long": "skip"}, "too_long"),
-        ({"data__validation": ("VALIDATION.de@fr",)}, "'fr'"),
-        ({"data__validation": ("VALIDATION.de@is",)}, "'is'"),
+        ({"data__validation": ("VALIDATION.de@fr",)}, "rules.*'fr'"),
+        ({"data__validation": ("VALIDATION.de@is",)}, "question.*'is'"),
     ],
 )
 def test_what_does_not_fit_is_refused(qa_config, tmp_path, changes, message):

@@ -5,6 +5,7 @@ import shutil
 import sys
 
 import pytest
+from launched import run_program
 
 import unblank.models
 from unblank.engine.folder_lock import lock_folder
@@ -117,3 +118,39 @@ def test_a_refused_command_leaves_no_folder_for_text_behind(command, make_config
     with pytest.raises(FileNotFoundError, match=r"none\.txt"):
         command(config)
     assert set(tmp_path.iterdir()) == before
+
+
+TOGETHER = """
+import json, sys, time
+from pathlib import Path
+from unblank import cli
+from unblank.data import shards
+
+words, folder, slow = sys.argv[1].split(), Path(sys.argv[2]), sys.argv[3]
+usual = shards.CorpusCache.__init__
+
+
+def opened(cache, *given, processes, **named):
+    time.sleep(0.3 * (processes.rank == int(slow)))
+    usual(cache, *given, processes=processes, **named)
+
+
+shards.CorpusCache.__init__ = opened
+cli.leave = sys.exit
+try:
+    cli.main([*words, "--train.output-dir", str(folder / "deep" / "run")])
+except SystemExit as end:
+    assert end.code == 2
+from unblank.process import is_main_process
+if is_main_process():
+    print("RESULT", json.dumps(0))
+"""
+
+
+@pytest.mark.parametrize("slow", [0, 1])
+def test_a_run_that_all_processes_refuse_leaves_no_folder_for_text_behind(slow, tmp_path):
+    (tmp_path / "text.txt").write_text("A cat sat.")
+    words = f"pretrain --model.preset tiny --data.train {tmp_path / 'text.txt'}"
+    words += " --train.final best --train.device cpu"
+    run_program(TOGETHER, words, str(tmp_path), str(slow), num_processes=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["text.txt"]

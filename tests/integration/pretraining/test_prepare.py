@@ -100,5 +100,8 @@ def test_standard_input_is_text_that_the_recipe_then_names(make_config, tmp_path
     with pytest.raises(ValueError, match=r"data\.train"):
         run_pretrain(config)
     assert not list((tmp_path / "cache").glob(".standard-input*"))
+    with pytest.raises(ValueError, match=r"data\.train"):
+        run_pretrain(make_config(data__train=("-",), data__cache_dir=tmp_path / "other" / "cache"))
+    assert not (tmp_path / "other").exists()
     with pytest.raises(ValueError, match="twice"):
         run_pretrain(make_config(data__train=("-", "-")))

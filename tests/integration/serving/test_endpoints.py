@@ -203,7 +203,8 @@ def test_examples_in_the_documentation_have_the_shape_of_real_answers(client):
         ("/v1/classify", {"task": "../../secret", "inputs": {}}, 422, "task"),
         ("/v1/completions", {"prompt": "a", "presence_penalty": 1.0}, 422, "presence_penalty"),
         ("/v1/completions", {"prompt": "a [MASK]", "suffix": "b"}, 422, "blank"),
-        ("/v1/nothing", {}, 404, "Not Found"),
+        ("/v1/nothing", {}, 404, "/docs"),
+        ("/v1/models", {}, 405, "POST /v1/models"),
     ],
 )
 def test_what_cannot_be_done_is_said(client, path, body, status, said):
@@ -221,7 +222,7 @@ def test_what_cannot_be_done_is_said(client, path, body, status, said):
         ({"prompt": "a", "stop": [""]}, "at least 1 character", "stop.0"),
         ({"prompt": "a", "stop": 5}, "valid string", "stop"),
         ({"prompt": ["a", 5]}, "valid string", "prompt.1"),
-        ({"prompt": "a", "not-a-field": 5}, "not permitted", "not-a-field"),
+        ({"prompt": "a", "not-a-field": 5}, "no such field", "not-a-field"),
         ({"text": "a [MASK]", "rules": [{"words": "two"}]}, "valid integer", "rules.0.words"),
         ({"text": "a [MASK]", "rules": [{"choices": ["a", 5]}]}, "string", "rules.0.choices.1"),
         ({}, "required", "text"),

@@ -51,6 +51,15 @@ def printed(report, capsys, num_sentences=6):
     return capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("first", "is_advised"), [(0.06, True), (0.2, False)])
+def test_a_model_that_guesses_no_better_than_one_word_is_said_to_need_time(
+    first, is_advised, capsys
+):
+    words = [filled("The ", ["cat"], " sat.", "cat")]
+    report = replace(NOTHING, words=words, first=first, among=0.3, baseline=0.07, frequent="the")
+    assert ("--minutes 10" in printed(report, capsys)) == is_advised
+
+
 def test_what_too_little_text_leaves_unmeasured_is_said_in_words(capsys):
     out = printed(NOTHING, capsys)
     assert "nan" not in out

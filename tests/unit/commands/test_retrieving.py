@@ -1,6 +1,7 @@
 """An index from the command line, and what `fill` and `score` make of its passages."""
 
 import json
+from shutil import copytree
 
 import pytest
 
@@ -42,7 +43,7 @@ def test_an_index_is_not_replaced_unless_asked_for(index_folder, tmp_path, capsy
     words = [str(index_folder.parent / "texts.txt"), "--output", str(index_folder)]
     with pytest.raises(FileExistsError, match="--overwrite"):
         index.run(index.parse(words))
-    with pytest.raises(FileExistsError, match=str(tmp_path)):
+    with pytest.raises(FileExistsError, match=f"{tmp_path} .*not an index"):
         index.run(index.parse([*words[:2], str(tmp_path), "--overwrite"]))
     before = len(PassageIndex(index_folder))
     index.run(index.parse([*words, "--overwrite", "--text-unit", "line"]))
@@ -50,7 +51,8 @@ def test_an_index_is_not_replaced_unless_asked_for(index_folder, tmp_path, capsy
     assert "documents" in capsys.readouterr().out
 
 
-def test_an_index_goes_on_after_a_kill(index_folder, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_an_index_goes_on_after_a_kill(index_folder, tmp_path, monkeypatch, capsys, overwrite):
     """What was cut before is not cut again; other texts or lengths do not go on with it."""
     monkeypatch.setattr(indexing, "_CHARACTERS", 1)
     usual, cut = indexing.cut_document, []
@@ -64,11 +66,15 @@ def test_an_index_goes_on_after_a_kill(index_folder, tmp_path, monkeypatch, caps
     monkeypatch.setattr(indexing, "cut_document", cut_or_fail)
     words = [str(index_folder.parent / "texts.txt"), "--output", str(tmp_path / "index")]
     words += ["--text-unit", "line"]
+    if overwrite:
+        copytree(index_folder, tmp_path / "index")
+        words.append("--overwrite")
     with pytest.raises(KeyboardInterrupt):
         index.run(index.parse(words))
     assert "has 2 groups of documents;" in capsys.readouterr().err
-    with pytest.raises(ValueError, match="passage_words"):
-        index.run(index.parse([*words, "--passage-words", "7"]))
+    if not overwrite:
+        with pytest.raises(ValueError, match="passage_words"):
+            index.run(index.parse([*words, "--passage-words", "7"]))
     monkeypatch.setattr(indexing, "cut_document", usual)
     again = []
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 import pytest
 
+from unblank.cli import COMMANDS, main
 from unblank.commands.options import options_of
 from unblank.commands.words import HelpPage, UnknownOptionError, named_values, read_words
 from unblank.settings.marks import Positional
@@ -171,3 +172,14 @@ def test_values_are_found_before_the_options_are_known():
     words = ["m", "--suite", "lambada", "--suite=glue", "--model_x", "y", "--suite"]
     assert named_values(words, "--suite") == ["lambada", "glue", ""]
     assert named_values(words, "--model-x") == ["y"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_command_has_a_line_to_copy(name, capsys):
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    usage, *lines = capsys.readouterr().out.splitlines()
+    assert usage.startswith("usage: ")
+    assert [line for line in lines if line.startswith(f"unblank {name}")]
+    told = [line for line in lines if f": unblank {name}" in line]  # wrapped, so not to be copied
+    assert [line for line in told if not line.endswith("--help-all")] == []

@@ -60,7 +60,7 @@ def test_tensors_that_repeat_few_bytes_are_refused(tmp_path):
         read_torch_file(tmp_path / "stride.pt")
     one = torch.ones(10_000)
     torch.save({"module": {f"w{i}": one for i in range(50)}}, tmp_path / "alias.pt")
-    with pytest.raises(ValueError, match=r"alias\.pt"):
+    with pytest.raises(ValueError, match=r"alias\.pt .* times"):
         read_torch_file(tmp_path / "alias.pt")
 
 

@@ -50,7 +50,7 @@ def save(recorded, path):
 
 
 def failed(verification):
-    return [check.name for check in verification.checks if not check.holds]
+    return [check.name for check in verification.checks if check.holds is False]
 
 
 @pytest.mark.parametrize("name", ["r.safetensors", "r.npz", "r.json"])
@@ -194,10 +194,10 @@ def test_what_is_no_folder_or_no_reference_is_said(folder, tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         verify(folder, tmp_path / "nowhere.npz")
     (tmp_path / "r.json").write_text(json.dumps({"a": {"b": [1.0]}}))
-    with pytest.raises(ValueError, match=r"r\.json"):
+    with pytest.raises(ValueError, match=r"r\.json .*only a;"):
         verify(folder, tmp_path / "r.json")
     np.savez(tmp_path / "hostile.npz", **{"a.tokens": np.array([{}], dtype=object)})
-    with pytest.raises(ValueError, match=r"hostile\.npz"):
+    with pytest.raises(ValueError, match=r"hostile\.npz cannot be read"):
         verify(folder, tmp_path / "hostile.npz")
     (folder / "config.json").write_text(json.dumps({"architectures": ["LlamaForCausalLM"]}))
     with pytest.raises(ValueError, match="LlamaForCausalLM"):

@@ -9,15 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from unblank.data import prepared, shard_files, shards
 from unblank.data.files import find_files
 from unblank.data.prepared import PreparedCorpus
 from unblank.data.sampling import Sampler, SamplingSettings
 from unblank.data.shards import CorpusCache, prepare_corpus
-from unblank.data.sharing import share_out
 from unblank.data.sources import TextFiles
 from unblank.describing.folder import describe_folder
 from unblank.tokenization.encoding import encode_texts
@@ -263,14 +260,6 @@ def test_samples_do_not_depend_on_the_shards(folder, tokenizer, tmp_path, monkey
     assert one.num_chunks == many.num_chunks
     for number in range(200):
         assert one.text_ids(number).tolist() == many.text_ids(number).tolist()
-
-
-@given(sizes=st.lists(st.integers(0, 1000), max_size=40), num_processes=st.integers(1, 5))
-def test_shares_hold_every_item_once_and_differ_by_one_item_at_most(sizes, num_processes):
-    found = share_out(sizes, num_processes)
-    assert sorted(index for share in found for index in share) == list(range(len(sizes)))
-    loads = [sum(sizes[index] for index in share) for share in found]
-    assert max(loads) - min(loads) <= max(sizes, default=0)
 
 
 def test_the_shards_of_another_tokenizer_are_prepared_again(folder, tokenizer, tmp_path, capsys):

@@ -25,7 +25,7 @@ def test_a_source_is_a_field_or_a_text_with_fields(source, names, text):
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("pasage", "file, line 3: .*'pasage'.*'passage'"),
+        ("pasage", "file, line 3: .*'pasage'.*'passage'.*'passage'"),
         ("number", "'number'.*'3'"),
         ("{question} {empty}", "'empty'"),
     ],

@@ -148,5 +148,5 @@ def test_a_hub_that_cannot_be_reached_is_named(monkeypatch):
 
     monkeypatch.setitem(fsspec.config.conf, "hf", {"endpoint": "http://127.0.0.1:9"})
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    with pytest.raises(OSError, match=f"{ROOT}/a.jsonl"):
+    with pytest.raises(OSError, match=f"{ROOT}/a.jsonl cannot be read"):
         find_files(f"{ROOT}/a.jsonl")

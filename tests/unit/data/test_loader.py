@@ -116,24 +116,28 @@ def test_reading_the_stream_leaves_torchs_random_state_alone():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_an_error_in_a_worker_arrives_with_its_message():
+def test_an_error_in_a_worker_arrives_with_its_message_and_ends_it():
     def broken(ids, rng):
         raise ValueError("no blank for you")
 
     sampler = make_sampler(LENGTHS, objective=broken)
+    others = set(multiprocessing.active_children())
     with (
         RowStream(sampler, row_length=64, num_workers=1) as rows,
-        pytest.raises(ValueError, match="no blank for you"),
+        pytest.raises(ValueError, match="no blank for you") as kept,
     ):
         next(rows)
+    assert kept.value  # whose traceback holds what was running
+    assert set(multiprocessing.active_children()) <= others
 
 
 def test_closing_ends_the_workers():
+    others = set(multiprocessing.active_children())  # of streams that nobody has closed
     rows = stream(num_workers=2)
     next(rows)
-    assert len(multiprocessing.active_children()) == 2
+    assert len(set(multiprocessing.active_children()) - others) == 2
     rows.close()
-    assert multiprocessing.active_children() == []
+    assert set(multiprocessing.active_children()) <= others
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux ends the workers")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -77,10 +78,26 @@ def test_every_document_holds_the_tokens_of_its_text_in_order(
 def test_long_documents_cut_in_pieces_give_the_same_tokens(tokenizer, tmp_path, monkeypatch):
     monkeypatch.setattr(bulk_encoding, "_PIECE_CHARACTERS", 7)
     text = "  ".join(TEXTS) + "\n\n\u4e00\u4e8c, a\u0301 b\r\n\ta .b\u00a0c 's x\n" * 3
-    assert len(bulk_encoding._pieces(text)) > 100
+    assert len(list(bulk_encoding._pieces(text))) > 100
     assert "".join(bulk_encoding._pieces(text)) == text
     corpus = prepared(corpus_file(tmp_path, [text]), tokenizer, tmp_path)
     assert corpus.tokens(0).tolist() == encode_texts(tokenizer, [text])[0]
+
+
+def test_a_long_document_is_encoded_a_few_pieces_at_a_time(tokenizer, monkeypatch):
+    """All encodings of it would take twenty times its memory."""
+    monkeypatch.setattr(bulk_encoding, "_PIECE_CHARACTERS", 7)
+    core, at_once = shards.text_encoder(tokenizer), []
+
+    def encode(pieces, **options):
+        at_once.append(len(pieces))
+        return core.encode_batch_fast(pieces, **options)
+
+    text = "a few words " * 200
+    counting = SimpleNamespace(encode_batch_fast=encode)
+    (ids,) = bulk_encoding._encode_batch(counting, [text], np.dtype(np.int64))
+    assert ids.tolist() == encode_texts(tokenizer, [text])[0]
+    assert max(at_once) <= 10 < sum(at_once)
 
 
 def test_real_text_cut_in_pieces_gives_the_same_tokens(tokenizer, data_dir, monkeypatch):
@@ -89,7 +106,7 @@ def test_real_text_cut_in_pieces_gives_the_same_tokens(tokenizer, data_dir, monk
     files = find_files(data_dir / "text_en" / "novels.validation.jsonl.gz")
     for text, _ in zip(TextFiles(paths=files), range(5), strict=False):
         (ids,) = bulk_encoding._encode_batch(core, [text], np.dtype(np.int64))
-        assert len(bulk_encoding._pieces(text)) > len(text) / 150
+        assert len(list(bulk_encoding._pieces(text))) > len(text) / 150
         assert ids.tolist() == encode_texts(tokenizer, [text])[0]
 
 

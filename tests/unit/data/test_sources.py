@@ -100,7 +100,7 @@ def test_files_are_found_by_folder_glob_and_name_and_only_once(tmp_path):
     ("asked", "error", "message"),
     [
         ("corpsu.txt", FileNotFoundError, "corpus.txt"),
-        ("nowhere/x.txt", FileNotFoundError, "/nowhere"),
+        ("nowhere/x.txt", FileNotFoundError, r"no folder .*/nowhere\b"),
         ("empty", FileNotFoundError, "has no text"),
         ("picture.png", ValueError, r"picture\.png.*\.jsonl"),
     ],
@@ -153,7 +153,7 @@ def test_parquet_without_the_column_or_with_numbers_is_refused(tmp_path):
     pq.write_table(pa.table({"txt": ["a"], "n": [1]}), path)
     with pytest.raises(ValueError, match=r"'text'.*'txt', 'n'"):
         read(path)
-    with pytest.raises(ValueError, match=r"row 1\b"):
+    with pytest.raises(ValueError, match=r"row 1: .*number"):
         read(path, text_field="n")
 
 

@@ -7,13 +7,14 @@ import json
 import string
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unblank.data import written_records
 from unblank.data.records import read_records
-from unblank.data.written_records import require_writable, write_records
+from unblank.data.written_records import json_value, require_writable, write_records
 
 TEXTS = st.text(st.sampled_from(string.printable + "\u00e9\u2028\u4e2d\U0001f600"), max_size=8)
 
@@ -108,3 +109,18 @@ def test_other_endings_are_refused():
     with pytest.raises(ValueError, match=r"\.csv"):
         require_writable(Path("a.xls"))
     require_writable(Path("a.CSV"))
+
+
+def test_what_numpy_holds_stays_numbers_in_json():
+    found = json_value(
+        {
+            "count": np.int64(2),
+            "share": np.float32(0.5),
+            "is_known": np.bool_(True),
+            "values": np.array([1.0, np.nan], np.float32),
+            "none": np.float32(np.inf),
+        }
+    )
+    assert json.loads(json.dumps(found, allow_nan=False)) == {
+        "count": 2, "share": 0.5, "is_known": True, "values": [1.0, None], "none": None,
+    }  # fmt: skip

@@ -39,6 +39,9 @@ def test_the_steps_are_those_that_fit_into_what_is_left(monkeypatch):
     assert (fitted.seconds, fitted.num_timed) == (0.5, 2)
     kept_back = 1 - engine_minutes.KEPT_BACK
     assert fitted.count == int((60 - 2 - 18) * kept_back / 0.5)
+    assert "33% of the time" in str(fitted)
+    longer = fit_steps(toy_trainer(toy_model()), minutes=10.0, spent=2.0)
+    assert "of the time" not in str(longer)
 
 
 @pytest.mark.parametrize(("spent", "said"), [(61.0, "61.0 seconds already"), (59.0, "one step")])

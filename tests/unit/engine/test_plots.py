@@ -19,6 +19,7 @@ def drawn(tmp_path, monkeypatch):
     seen = {}
 
     def keep(figure, file, **options):
+        assert len({axes.get_xlim() for axes in figure.axes}) == 1  # steps stand above each other
         for axes in figure.axes:
             seen[axes.get_ylabel()] = {
                 line.get_label(): [*zip(*map(list, line.get_data()), strict=True)]

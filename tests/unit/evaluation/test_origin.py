@@ -50,8 +50,26 @@ def test_a_circle_and_a_folder_that_is_gone_are_unknown(tmp_path):
     circle = tmp_path / "circle"
     record = {"made_by": "unblank 1 finetune", "settings": {"model": {"init_from": str(circle)}}}
     assert pretraining_settings(written(circle, record), "objective") == {}
-    record["settings"]["model"]["init_from"] = str(tmp_path / "gone")
-    assert pretraining_settings(written(tmp_path / "lost", record), "objective") == {}
+    for number, name in enumerate([str(tmp_path / "gone"), "x" * 9000, "\0", "\ud800", ""]):
+        record["settings"]["model"]["init_from"] = name
+        lost = written(tmp_path / f"lost{number}", record)
+        assert pretraining_settings(lost, "objective") == {}
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"data": ["x" * 9000], "settings": {"data": {"cache_dir": None}}},
+        {"data": ["a"], "settings": {"data": {"cache_dir": "x/" * 9000}}},
+        {"data": ["a"], "settings": {"data": {"cache_dir": ["a"]}}},
+        {"data": ["a"], "settings": "none"},
+        {"data": "a"},
+    ],
+)
+def test_text_that_is_not_where_the_record_says_is_unknown(told, tmp_path):
+    assert (
+        training_corpora(written(tmp_path / "a", {"made_by": "unblank 1 pretrain", **told})) == []
+    )
 
 
 @pytest.mark.parametrize(

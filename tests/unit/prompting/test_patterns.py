@@ -75,6 +75,21 @@ def test_a_fitted_pattern_keeps_its_blank_and_loses_fields_in_order(
     assert bool(filled.num_removed) == ((kept_first, kept_second) != (first, second))
 
 
+def test_without_an_order_the_longest_field_gives_way_first(tiny):
+    fields = {"short": "the cat", "long": "a dog sat on a mat " * 5}
+    filled = fit_pattern(
+        tiny.tokenizer,
+        special_ids(tiny.tokenizer),
+        parse_pattern("{short} so [MASK] on {long}"),
+        fields,
+        shorten=None,
+        max_tokens=20,
+    )
+    assert filled.before == "the cat so "
+    assert fields["long"].startswith(filled.after.removeprefix(" on "))
+    assert set(filled.num_removed) == {"long"}
+
+
 def test_a_pattern_without_enough_room_is_refused(tiny):
     pattern = parse_pattern("the cat sat on a mat [MASK] {text}")
     with pytest.raises(ValueError, match=r"text.*`shorten`"):

@@ -51,6 +51,12 @@ def test_every_task_of_the_library_reads_its_own_example(name):
     require_labels(task, examples)
 
 
+def test_what_gives_way_may_be_left_to_the_library_and_may_be_nothing(tmp_path):
+    silent = TASK.replace("shorten: {text: end}\n", "")
+    assert load_task(write_task(tmp_path, silent)).shorten is None
+    assert load_task(write_task(tmp_path, f"{silent}shorten: {{}}\n")).shorten == {}
+
+
 def test_words_stay_words(tmp_path):
     task = load_task(write_task(tmp_path, TASK))
     assert dict(task.pattern().verbalizer) == {"good": ("Yes",), "bad": ("No",)}

@@ -192,5 +192,5 @@ def test_an_index_that_is_not_as_it_was_written_is_named(index_folder, tmp_path,
 
 
 def test_a_folder_without_a_record_is_no_index(tmp_path):
-    with pytest.raises(FileNotFoundError, match=str(tmp_path)):
+    with pytest.raises(FileNotFoundError, match=f"{tmp_path} .*index"):
         PassageIndex(tmp_path)

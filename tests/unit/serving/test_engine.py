@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from served_toys import toy_glm, toy_translator
 
+from unblank.generation.beam import BeamDecoder
 from unblank.generation.independent import IndependentDecoder
 from unblank.generation.infill import Filler
 from unblank.generation.options import DecodingOptions, GenerationOptions
@@ -93,6 +94,25 @@ def test_the_cache_never_holds_more_than_its_budget(engine, monkeypatch):
     assert all(held <= reserved <= 600 for held, reserved in cells)
     assert max(held for held, _ in cells) > 300
     assert engine.figures.tokens == 30 * 9
+
+
+@torch.no_grad()
+def test_a_beam_search_keeps_to_its_demand(monkeypatch):
+    options = DecodingOptions(num_beams=4, num_return=3, max_tokens=7, min_tokens=7)
+    filler = Filler(GLM.model, GLM.tokenizer, options)
+    prompt = filler.read("the [MASK] cat [MASK] on [MASK]").prompt
+    first, held, step = {}, [], Rows.step
+
+    def noted_step(rows, *given):
+        base = first.setdefault(id(rows), rows.num_columns)  # what the search began with is kept
+        logits = step(rows, *given)
+        held.append(base + rows.num_columns)
+        return logits
+
+    monkeypatch.setattr(Rows, "step", noted_step)
+    BeamDecoder(filler.setup, [prompt]).run()
+    demand = Demand.of(filler.setup, prompt)
+    assert 0.5 * demand.tokens < max(held) <= demand.tokens
 
 
 def test_what_could_never_fit_is_refused_at_once(engine):

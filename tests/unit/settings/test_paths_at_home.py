@@ -1,4 +1,4 @@
-"""Paths of every command and recipe: `~` is the home folder, and an empty one is no path."""
+"""Paths of every command and recipe: `~` is the home folder, "" no path, a URL no disk."""
 
 from pathlib import Path
 
@@ -10,13 +10,16 @@ from unblank.commands import (
     finetune,
     generate,
     index,
+    predict,
     pretrain,
     score,
     serve,
     tokenize,
+    trim,
 )
 from unblank.data.files import find_files
 from unblank.finetuning.pairs.text import read_text_pairs
+from unblank.path_arguments import disk_path
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +53,7 @@ def test_flags_are_expanded_and_texts_are_not():
     asked = generate.parse(["~/m", "--input=~/in.txt", "--output=~/out.txt", "--references=~/r"])
     assert (asked.input, asked.output) == (Path("/home/anna/in.txt"), Path("/home/anna/out.txt"))
     assert asked.references == ("/home/anna/r",)
-    assert tokenize.parse(["--train", "~/a", "--output=~/t"]).output == "/home/anna/t"
+    assert tokenize.parse(["--train", "~/a", "--output=~/t"]).output == Path("/home/anna/t")
     suite = evaluate.parse(["~/m", "--suite", "cloze", "--tasks", "~/t.yaml", "--file", "~/f.csv"])
     assert (suite.model, suite.tasks, suite.file) == (
         "/home/anna/m",
@@ -83,6 +86,32 @@ def test_an_empty_path_is_not_this_folder(command, words, name):
     """A shell makes it of a variable that is not set."""
     with pytest.raises(ValueError, match=name):
         command.parse(words)
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (pretrain, ["--model.preset=tiny", "--data.train", "s3://b/a.txt", "--train.output_dir"]),
+        (fill, ["m", "--input", "s3://b/a.txt", "--output"]),
+        (generate, ["m", "--input", "s3://b/a.txt", "--output"]),
+        (index, ["s3://b/a.txt", "--output"]),
+        (tokenize, ["--train", "s3://b/a.txt", "--output"]),
+        (trim, ["m", "--corpus", "s3://b/a.txt", "--keep", "9"]),
+        (predict, ["m", "s3://b/a.csv"]),
+    ],
+)
+def test_data_may_be_at_a_url_and_what_is_written_not(command, words):
+    """It would be written into a folder `s3:`."""
+    command.parse([*words, "out.jsonl"])
+    for url in ("s3://b/out.jsonl", "hf:/b/out.jsonl", "file:///b/out.jsonl"):
+        with pytest.raises(ValueError, match=url):
+            command.parse([*words, url])
+
+
+def test_a_folder_of_such_a_name_is_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("s3:").mkdir()
+    assert disk_path("s3:/out", "output") == Path("s3:/out")
 
 
 def test_nor_are_the_empty_names_of_a_call_and_of_an_entry(tmp_path, monkeypatch):

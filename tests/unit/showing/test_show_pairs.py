@@ -131,7 +131,7 @@ def test_no_word_begins_right_behind_a_blank(model_folder):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"translation": " "}, "translation"),
+        ({"translation": " "}, "translation .*empty"),
         ({"translation": GERMAN * 20}, "raise --max-length"),
     ],
 )

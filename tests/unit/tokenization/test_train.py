@@ -130,7 +130,7 @@ def test_the_command_trains_reports_and_does_not_overwrite(tmp_path, capsys):
         "text_field": "body",
         "vocab_size": 600,
         "kind": "bpe",
-        "output": str(tmp_path / "tokenizer"),
+        "output": tmp_path / "tokenizer",
         "num_sentinels": 3,
     }
     tokenize.run(TokenizeSettings(**settings))

@@ -122,6 +122,10 @@ class ClassifierScorer:
                     shares[index] = of_labels.cpu()
         return shares
 
+    def are_shortened(self, examples: Sequence[TaskExample]) -> list[bool]:
+        """Return for each example whether some of its text does not fit."""
+        return [_is_shortened(self._encoder.rows(example)) for example in examples]
+
     @property
     def _classes(self) -> tuple[str, ...]:
         if self._encoder.is_by_candidate:
@@ -146,4 +150,8 @@ class ClassifierScorer:
 
 
 def _num_shortened(rows: Sequence[Sequence[ClassifierRow]]) -> int:
-    return sum(any(row.is_shortened for row in of_example) for of_example in rows)
+    return sum(map(_is_shortened, rows))
+
+
+def _is_shortened(of_example: Sequence[ClassifierRow]) -> bool:
+    return any(row.is_shortened for row in of_example)

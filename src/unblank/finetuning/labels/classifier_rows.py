@@ -82,7 +82,11 @@ class RowEncoder:
     @property
     def cut(self) -> tuple[int, End] | None:
         """Number of the text that gives way first, and at which end; None if it has other words."""
-        name, end = next(iter(self.task.shorten.items()), ("", "end"))
+        only: dict[str, End] = {self._uses[0]: "end"} if len(set(self._uses)) == 1 else {}
+        order = only if self.task.shorten is None else self.task.shorten
+        if not order:
+            return None
+        name, end = next(iter(order.items()))
         alone = (FieldUse(name),)
         if alone not in self.task.classifier or self._uses.count(name) > 1:
             return None

@@ -172,6 +172,14 @@ class ClozeScorer:
             for one in zip(*of_patterns, strict=True)
         ]
 
+    def are_shortened(self, examples: Sequence[TaskExample]) -> list[bool]:
+        """Return for each example whether some of its text does not fit into a pattern."""
+        asking = self._words.held_out
+        return [
+            any(self._prompt(one, number, asking).filled.num_removed for number in self._patterns)
+            for one in examples
+        ]
+
     def _prompt(
         self, example: TaskExample, number: int, asking: Asking, language: str | None = None
     ) -> ClozePrompt:

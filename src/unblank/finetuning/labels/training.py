@@ -93,6 +93,10 @@ class LabelScorer(Protocol):
         """Return for each held-out example float32[L], the probabilities of its labels."""
         ...
 
+    def are_shortened(self, examples: Sequence[TaskExample]) -> list[bool]:
+        """Return for each held-out example whether some of its text does not fit."""
+        ...
+
 
 class LabelUnit:
     """One loss, named after the scorer, a mean over examples; and the share that is answered right.

@@ -63,6 +63,14 @@ class TunedTask:
             return [torch.from_numpy(tempered(one, temperature)[:, 0]).float() for one in pairs]
         return [torch.from_numpy(tempered(one.double(), temperature)).float() for one in found]
 
+    def are_shortened(self, examples: Sequence[TaskExample]) -> list[bool]:
+        """Return for each example whether the model reads only a part of its text.
+
+        Raises:
+            ValueError: an example that is too long and cannot be shortened.
+        """
+        return self.scorer.are_shortened(examples)
+
     def calibrated(self, known: Calibration | None) -> Self:
         """Return it calibrated, if there is a calibration for what is asked.
 
@@ -75,8 +83,8 @@ class TunedTask:
         if different := found.difference(self.asked):
             return replace(
                 self,
-                note=f"not calibrated: the calibration of {self.task.name} was learned with "
-                f"other {different}",
+                note=f"not calibrated: the calibration of {self.task.name} was learned with other "
+                f"settings ({different}): calibrate again",
             )
         thresholds = {**found.thresholds, **self.task.thresholds}  # the file's own come first
         return replace(self, calibration=found, task=replace(self.task, thresholds=thresholds))

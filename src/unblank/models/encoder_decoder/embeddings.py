@@ -14,7 +14,13 @@ from torch import Tensor, nn
 
 from unblank.models.positions import check_positions
 
-__all__ = ["UNUSED_POSITIONS", "PositionEmbedding", "RelativeBias", "count_positions"]
+__all__ = [
+    "UNUSED_POSITIONS",
+    "PositionEmbedding",
+    "RelativeBias",
+    "count_positions",
+    "last_positions",
+]
 
 UNUSED_POSITIONS = 2
 """Number of rows of a position table before that of the first token."""
@@ -35,6 +41,18 @@ def count_positions(is_real_BT: Tensor) -> Tensor:
     """
     is_real_BT = is_real_BT.long()
     return is_real_BT.cumsum(dim=1) * is_real_BT + UNUSED_POSITIONS - 1
+
+
+def last_positions(visible_BTS: Tensor) -> Tensor:
+    """Return the row of the table for tokens of which each comes last of those that it sees.
+
+    Args:
+        visible_BTS: bool[B, T, S], the columns that each token sees, itself included.
+
+    Returns:
+        int64[B, T].
+    """
+    return visible_BTS.sum(dim=-1) + UNUSED_POSITIONS - 1
 
 
 class PositionEmbedding(nn.Module):

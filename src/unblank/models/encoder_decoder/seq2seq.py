@@ -107,7 +107,8 @@ class EncoderDecoderModel(EncoderDecoderPreTrainedModel):
             attention_mask: [B, S], non-zero on real source tokens, padded on either side; None
                 finds the padding in `input_ids`.
             decoder_input_ids: int64[B, T], the target shifted right; with a cache, new tokens only.
-            decoder_attention_mask: [B, T], needed only for left-padded targets.
+            decoder_attention_mask: [B, T], needed only for left-padded targets; or as for
+                `Decoder.forward`.
             encoder_outputs: of an earlier call, in place of `input_ids`.
             past_key_values: cache of earlier target tokens and of the source.
             inputs_embeds: float[B, S, D], in place of `input_ids`.

@@ -30,6 +30,7 @@ from unblank.models.encoder_decoder.embeddings import (
     PositionEmbedding,
     RelativeBias,
     count_positions,
+    last_positions,
 )
 from unblank.models.encoder_decoder.layers import Attention, DecoderLayer, EncoderLayer
 from unblank.models.initialization import DECODER, ENCODER, draw_weights
@@ -181,7 +182,8 @@ class Decoder(EncoderDecoderPreTrainedModel):
             encoder_hidden_states: float[B, S, D]; or fewer rows, each the source of as many
                 neighbouring rows of the target.
             attention_mask: [B, cached + T], non-zero on real tokens; None is all real, which is
-                also right for right padding in a causal decoder.
+                also right for right padding in a causal decoder. Or bool or 0-1
+                [B, 1, T, cached + T], complete: a token's position is the number of those it sees.
             encoder_attention_mask: as many rows as the source, non-zero on real source tokens;
                 None is all real.
             past_key_values: cache of earlier tokens and of the source.
@@ -205,18 +207,13 @@ class Decoder(EncoderDecoderPreTrainedModel):
                 "a bidirectional decoder cannot continue from a cache: leave past_key_values out"
             )
         rows, num_tokens = inputs_embeds.shape[:2]
-        is_real = attention_mask
-        if is_real is None:
-            is_real = inputs_embeds.new_ones((rows, num_cached + num_tokens), dtype=torch.bool)
         dtype, implementation = compute_dtype(self), self.config._attn_implementation
         warn_without_weights(kwargs.get("output_attentions"), implementation)
         targets_per_source = rows // encoder_hidden_states.shape[0]
-        visible, source_visible = None, None
-        # A single new token without padding sees everything, and no mask is the fastest.
-        if num_tokens > 1 or attention_mask is not None:
-            prefix = num_tokens if is_bidirectional else 0
-            prefix_lengths = torch.full((rows,), prefix, device=inputs_embeds.device)
-            visible = prefix_visibility(prefix_lengths, num_tokens, num_cached, attention_mask)
+        visible, positions = _visibility_and_positions(
+            inputs_embeds, attention_mask, num_cached, is_bidirectional
+        )
+        source_visible = None
         if num_tokens > 1 or encoder_attention_mask is not None:
             if encoder_attention_mask is None:
                 encoder_attention_mask = encoder_hidden_states.new_ones(
@@ -227,7 +224,6 @@ class Decoder(EncoderDecoderPreTrainedModel):
             )
         mask = prepare_mask(visible, dtype, implementation)
         source_mask = prepare_mask(source_visible, dtype, implementation)
-        positions = count_positions(is_real)[:, num_cached:]
         hidden_BTD = self.embeddings(inputs_embeds, positions)
         hidden_BTD = functional.dropout(hidden_BTD, self.dropout, self.training)
         for layer in self.layers[:num_layers]:
@@ -250,6 +246,26 @@ def real_tokens(
     if attention_mask is not None or config.pad_token_id in (None, config.eos_token_id):
         return attention_mask
     return input_ids != config.pad_token_id
+
+
+def _visibility_and_positions(
+    inputs_embeds: Tensor, attention_mask: Tensor | None, num_cached: int, is_bidirectional: bool
+) -> tuple[Tensor | None, Tensor]:
+    """Return who sees whom, None for all, and the row of the position table for each new token."""
+    rows, num_tokens = inputs_embeds.shape[:2]
+    if attention_mask is not None and attention_mask.dim() == 4:
+        visible = attention_mask.bool()
+        return visible, last_positions(visible[:, 0])
+    is_real = attention_mask
+    if is_real is None:
+        is_real = inputs_embeds.new_ones((rows, num_cached + num_tokens), dtype=torch.bool)
+    positions = count_positions(is_real)[:, num_cached:]
+    # A single new token without padding sees everything, and no mask is the fastest.
+    if num_tokens == 1 and attention_mask is None:
+        return None, positions
+    prefix = num_tokens if is_bidirectional else 0
+    prefix_lengths = torch.full((rows,), prefix, device=inputs_embeds.device)
+    return prefix_visibility(prefix_lengths, num_tokens, num_cached, attention_mask), positions
 
 
 def _final_norm(config: EncoderDecoderConfig) -> nn.Module:

@@ -14,6 +14,7 @@ from unblank.families.table import FAMILIES
 from unblank.finetuning.labels.classifier_rows import RowEncoder, pad_rows
 from unblank.finetuning.labels.classifier_tokenizer import classifier_tokenizer
 from unblank.prompting import TaskExample, load_task, make_examples
+from unblank.prompting.patterns import FieldUse
 from unblank.tokenization.special import special_ids
 
 
@@ -61,16 +62,28 @@ def test_a_long_text_gives_way_where_the_task_says():
     assert list(row.token_ids[-len(hypothesis) - 1 : -1]) == hypothesis
 
 
+@pytest.mark.parametrize(("fields", "cut"), [(["text"], (0, "end")), (["text", "title"], None)])
+def test_where_a_task_names_no_field_a_tokenizer_can_cut_the_only_one(fields, cut):
+    names = tuple((FieldUse(name),) for name in fields)
+    task = replace(load_task("sst2"), classifier=names, shorten=None)
+    tokenizer = labelled_glm().tokenizer
+    special = special_ids(tokenizer)
+    encoder = RowEncoder(
+        tokenizer=tokenizer, special=special, task=task, max_length=24, between=(special.sep,)
+    )
+    assert encoder.cut == cut
+
+
 PIECES = ["the ", "cat", " ", "  ", "\n", "[MASK]", "sat", ".", "x\u00e9", "<|endoftext|>"]
 TEXT = st.lists(st.sampled_from(PIECES))
 
 
 @pytest.mark.parametrize("kind", ["wordpiece", "bpe", "unigram"])
-@pytest.mark.parametrize("side", ["start", "end"])
+@pytest.mark.parametrize("shorten", [{"sentence": "start"}, {"sentence": "end"}, None])
 @given(pieces=TEXT)
 @pytest.mark.filterwarnings("ignore:.*unknown to the tokenizer")
-def test_the_saved_tokenizer_makes_the_same_rows(kind, side, pieces):
-    made = _encoder(kind, "cola", {"sentence": side})
+def test_the_saved_tokenizer_makes_the_same_rows(kind, shorten, pieces):
+    made = _encoder(kind, "cola", shorten)
     text = "".join(pieces)
     (row,) = made.rows(TaskExample("here", {"sentence": text}))
     saved = classifier_tokenizer(made)

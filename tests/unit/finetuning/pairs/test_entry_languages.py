@@ -64,7 +64,7 @@ def test_hints_of_a_source_are_in_the_language_of_the_target(tmp_path):
     assert (tagged[0].tag, tagged[0].languages) == ("__fr__", "en-fr")
     with pytest.raises(ValueError, match=r"hint.*unknown"):
         read_entries(data, [str(path)], None)
-    with pytest.raises(ValueError, match=r"'summary'.*\bis\b"):
+    with pytest.raises(ValueError, match=r"'summary'.* in is\b"):
         read_entries(data, [f"{path}@is"], None)
     with pytest.raises(ValueError, match="'title'"):
         read_entries(replace(data, source="{hint:title}"), [f"{path}@en"], None)

@@ -1,9 +1,9 @@
-"""Work shared out among processes, so that all have alike much."""
+"""Work of known sizes divided among processes, so that all have alike much."""
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-__all__ = ["share_out"]
+__all__ = ["padded_size", "share_out"]
 
 
 def share_out(
@@ -32,3 +32,13 @@ def share_out(
         shares[process].append(index)
         heapq.heappush(loads, (load + sizes[index], process))
     return [sorted(share) for share in shares]
+
+
+def padded_size(lengths: Collection[int]) -> int:
+    """Return the positions of a batch, which is as wide as the longest of it.
+
+    Example:
+        >>> padded_size([5, 9, 1])
+        27
+    """
+    return len(lengths) * max(lengths, default=0)
