@@ -36,7 +36,7 @@ class DemoSettings:
     documentation inside the installed packages."""
     output: Path = Path("unblank-demo")
     """Folder for the corpus, the model, the metrics and the plot."""
-    minutes: Annotated[Positive[float], Excludes("steps")] = 2.4
+    minutes: Annotated[Positive[float], Excludes("steps")] = 3.0
     """Time to train, reading the text included; less gives a worse model. The number of steps is
     found from the first few."""
     steps: Positive[int | None] = None
