@@ -53,14 +53,14 @@ def small_tokenizer(kind: str) -> PreTrainedTokenizerFast:
     return copy.deepcopy(trained_tokenizer(kind))
 
 
-def tiny_unblank(kind: str) -> Unblank:
+def tiny_unblank(kind: str, num_hidden_layers: int = 2) -> Unblank:
     tokenizer = small_tokenizer(kind)
     ids = asdict(special_ids(tokenizer))
     config = GlmInfillConfig(
         vocab_size=len(tokenizer) + 20,
         tokenizer_size=len(tokenizer),
         hidden_size=32,
-        num_hidden_layers=2,
+        num_hidden_layers=num_hidden_layers,
         num_attention_heads=4,
         max_position_embeddings=64,
         initializer_range=0.4,

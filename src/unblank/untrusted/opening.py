@@ -4,7 +4,9 @@ Every `from_pretrained` of this library is here: it runs no code of a folder, ne
 should, reads no pickles and nothing outside of the folder. A test looks for others.
 """
 
+import json
 from collections.abc import Container, Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -197,22 +199,37 @@ def _read_config(config_class: Any, folder: Path, changes: Mapping[str, Any]) ->
 
 def _require_weights(folder: Path, model_class: type["PreTrainedModel"], config: Any) -> None:
     """Raise before memory is taken for weights that the files cannot hold."""
-    import torch
-
-    from unblank.deferred_values import without_notes
-
     paths = weight_paths(folder) or shard_files(folder)
     if not paths:
         raise FileNotFoundError(f"{folder} has no weights: it has no model.safetensors")
-    with without_notes(), torch.device("meta"), torch.random.fork_rng(devices=[]):
-        described: Any = model_class(config)
-    _require_real_numbers(paths, {name for name, _ in described.named_parameters()})
-    num_described = sum(parameter.numel() for parameter in described.parameters())
+    names, num_described = _described(model_class, config.to_json_string(use_diff=False))
+    _require_real_numbers(paths, names)
     if num_described > _PLENTY * (num_stored := count_numbers(paths)) + _SPARE:
         raise ValueError(
             f"{folder / CONFIG_NAME} describes a model of {num_described:,} parameters, but its "
             f"weights have {num_stored:,}: restore the {CONFIG_NAME} that belongs to them"
         )
+
+
+@lru_cache(maxsize=32)
+def _described(model_class: type["PreTrainedModel"], settings: str) -> tuple[frozenset[str], int]:
+    """Return the names of the parameters of a model, and how many numbers they have.
+
+    To build a small model takes as long as to read it, so a process does it once for many alike.
+
+    Args:
+        model_class: of this library.
+        settings: of the configuration, as JSON.
+    """
+    import torch
+
+    from unblank.deferred_values import without_notes
+
+    config_class: Any = model_class.config_class
+    with without_notes(), torch.device("meta"), torch.random.fork_rng(devices=[]):
+        model: Any = model_class(config_class.from_dict(json.loads(settings)))
+    names = frozenset(name for name, _ in model.named_parameters())
+    return names, sum(parameter.numel() for parameter in model.parameters())
 
 
 def _require_real_numbers(paths: Iterable[Path], names: Container[str]) -> None:

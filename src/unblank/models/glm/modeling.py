@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import GenerationConfig
 from transformers.cache_utils import Cache, DynamicCache
 from transformers.modeling_outputs import BaseModelOutputWithPast
 from transformers.utils import ModelOutput
@@ -248,7 +247,6 @@ class GlmInfillForConditionalGeneration(BlankGenerationMixin, GlmInfillWithHead)
 
     def __init__(self, config: GlmInfillConfig) -> None:
         super().__init__(config)
-        self.generation_config = GenerationConfig.from_model_config(config)
         self._stop_at_end_of_piece()
 
     @can_return_tuple
