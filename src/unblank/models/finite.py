@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 __all__ = ["is_finite", "nonfinite_name", "require_finite"]
@@ -14,8 +13,10 @@ def is_finite(tensor: Tensor) -> bool:
     if not tensor.is_floating_point() or not tensor.numel():
         return True
     # A NaN is both the smallest and the largest; `isfinite` of all would write a second tensor.
-    # One answer to the two: weights that are not read yet would be read for each.
-    return bool(torch.stack(tensor.detach().aminmax()).isfinite().all())
+    lowest, highest = tensor.detach().aminmax()
+    # 0 times a number is 0, unless it is not finite. One answer to the two: weights that are not
+    # read yet would be read for each, and each operation on them takes a while.
+    return bool(lowest * 0 + highest * 0 == 0)
 
 
 def nonfinite_name(tensors: Iterable[tuple[str, Tensor]]) -> str | None:
