@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from counts import hard_count
 from hypothesis import settings
 
 gc.disable()  # until the tests are imported, see pytest_runtestloop
+# Otherwise the library and the tests are compiled anew for each worker and each process of a test.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # Tests are small and run side by side: several threads each only get in each other's way.
