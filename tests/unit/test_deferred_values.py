@@ -82,8 +82,10 @@ def test_a_model_is_changed_as_one_that_has_its_values(change):
     same_later(lambda: change(drawn("glm")))
 
 
-@pytest.mark.parametrize("name", sorted(FAMILIES))
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [*((name, torch.float32) for name in sorted(FAMILIES)), ("glm", torch.bfloat16)],
+)
 def test_a_model_is_read_from_its_files(name, dtype, tmp_path):
     model = drawn(name).to(dtype)
     if model.can_generate():

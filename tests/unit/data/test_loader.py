@@ -46,15 +46,16 @@ def test_workers_do_not_change_the_stream():
 
 @given(taken=st.integers(0, 90))
 def test_resuming_anywhere_equals_the_uninterrupted_stream(taken):
-    with stream(window_size=WINDOW) as rows:
-        list(itertools.islice(rows, taken))
-        state = DataState(rows.state.window, rows.state.row)
-    assert_same_rows(first_rows(10, state=state), hundred_rows()[taken : taken + 10])
+    states, rows = hundred_rows()
+    assert_same_rows(first_rows(10, state=states[taken]), rows[taken : taken + 10])
 
 
 @cache
-def hundred_rows() -> list[Row]:
-    return first_rows(100)
+def hundred_rows() -> tuple[list[DataState], list[Row]]:
+    """Return the first rows, and where each comes from."""
+    with stream(window_size=WINDOW) as rows:
+        states, found = zip(*((rows.state, next(rows)) for _ in range(100)), strict=True)
+    return states, found
 
 
 def test_resuming_with_workers_equals_the_uninterrupted_stream():

@@ -16,11 +16,11 @@ WORDS = ("the", "old", "cat", "sat", "on", "dog")
 BLANKS = ("[MASK]", "[sMASK]", "[gMASK]")
 
 TEXTS = st.lists(
-    st.lists(st.sampled_from(WORDS + BLANKS), min_size=1, max_size=9).filter(
-        lambda words: 0 < sum(word in BLANKS for word in words) < 6
+    st.lists(st.sampled_from(WORDS + BLANKS), min_size=1, max_size=7).filter(
+        lambda words: 0 < sum(word in BLANKS for word in words) < 5
     ),
     min_size=1,
-    max_size=4,
+    max_size=3,
 )
 
 

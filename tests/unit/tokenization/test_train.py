@@ -3,6 +3,7 @@
 import json
 import random
 import warnings
+from itertools import islice
 
 import pytest
 from drawn_texts import TEXTS, train
@@ -85,7 +86,7 @@ def test_lowercase_makes_case_disappear(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_full_vocabulary_has_exactly_the_size_asked_for(kind, data_dir):
     source = data_dir / "text_en" / "openstax.validation.jsonl.gz"
-    tokenizer = train(kind, TextFiles(paths=(source,)), vocab_size=1000)
+    tokenizer = train(kind, islice(TextFiles(paths=(source,)), 6), vocab_size=1000)
     assert len(tokenizer) == 1000 == max(tokenizer.get_vocab().values()) + 1
 
 
