@@ -12,6 +12,8 @@ import re
 import shutil
 import sys
 import warnings
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,13 @@ LESS = {
     "known_blanks.jsonl": "--max-tokens 4",
 }
 """The same by a word of the command: fewer runs, smaller models, steps and answers."""
+TRAINING_PAGES = ("deltalm", "ganlm", "multilingual", "source_to_target", "tuning_few_parameters")
+"""Pages whose time goes into trainings like those of tests/integration, so that the usual tests
+only read their commands, and the slow ones run them."""
+
+
+def is_training(page: Path) -> bool:
+    return page.stem in TRAINING_PAGES
 
 
 @pytest.fixture(scope="session")
@@ -73,31 +82,43 @@ def reader_folder(filled_folder, tmp_path, monkeypatch):
     return folder
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    ("page", "runs_it"),
+    [
+        *(pytest.param(one, False, id=f"{one.stem}, read") for one in PAGES if is_training(one)),
+        *(
+            pytest.param(one, True, id=one.stem, marks=[pytest.mark.slow] * is_training(one))
+            for one in PAGES
+        ),
+    ],
+)
 @pytest.mark.usefixtures("reader_folder")
 @pytest.mark.filterwarnings("ignore")  # of so little data
-def test_what_a_page_shows_works(page, monkeypatch):
+def test_what_a_page_shows_works(page, runs_it, monkeypatch):
     namespace: dict[str, object] = {}
     for block in blocks(page):
         try:
-            run_block(block, namespace, monkeypatch)
+            if runs_it or block.language != "python":
+                run_block(block, namespace, monkeypatch, run_words if runs_it else read_words)
         except (Exception, SystemExit) as error:
             error.add_note(f"in {block.place}")
             raise
 
 
-def run_block(block: Block, namespace: dict[str, object], monkeypatch) -> None:
+def run_block(
+    block: Block, namespace: dict[str, object], monkeypatch, do: Callable[[list[str]], None]
+) -> None:
     """Do what a reader does with a block: run it, or save it under the name in its first line."""
     if block.language == "python":
         run_python(block, namespace)
     elif block.language == "sh":
         for command in commands(block):
-            run_command(command, monkeypatch)
+            run_command(command, monkeypatch, do)
     elif block.language == "yaml":
         named = re.match(r"# (\S+\.yaml)\b", block.text)
         Path(named[1] if named else "block.yaml").write_text(block.text, encoding="utf-8")
         if not named:  # a part of a recipe
-            run_words(["pretrain", "block.yaml", "--print-recipe"])
+            do(["pretrain", "block.yaml", "--print-recipe"])
 
 
 def run_python(block: Block, namespace: dict[str, object]) -> None:
@@ -114,7 +135,7 @@ def run_python(block: Block, namespace: dict[str, object]) -> None:
         assert not arrow or printed[number] == expected
 
 
-def run_command(command: Command, monkeypatch) -> None:
+def run_command(command: Command, monkeypatch, do: Callable[[list[str]], None]) -> None:
     words = command.arguments()
     if words[0] == "make":
         makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
@@ -140,7 +161,7 @@ def run_command(command: Command, monkeypatch) -> None:
             patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
         make_room(words)
         shown = [*without_minutes(words), *shortened(words)]
-        run_words([*words, "--print-recipe"] if is_parsed_only else shown)
+        do([*words, "--print-recipe"] if is_parsed_only else shown)
 
 
 def without_minutes(words: list[str]) -> list[str]:
@@ -169,6 +190,15 @@ def run_words(words: list[str]) -> None:
     """Run a command in this process; an end with status 0 is no error."""
     try:
         main(words)
+    except SystemExit as stop:
+        if stop.code:
+            raise
+
+
+def read_words(words: list[str]) -> None:
+    """Read the settings of a command, which are checked then, and do no more."""
+    try:
+        import_module(f"unblank.commands.{words[0]}").parse(words[1:])
     except SystemExit as stop:
         if stop.code:
             raise
