@@ -73,10 +73,10 @@ def given_folder(tmp_path_factory):
 
 
 def files_of(folder):
-    """Return name -> content of all files but pictures, without when and how fast it was made."""
-    times = rb'"(seconds|finished|checksum)": [^,\n}]*'
+    """Return name -> content of all files but pictures, without place, time and speed."""
+    differing = rb'"(seconds|finished|checksum|output)": [^,\n}]*'
     return {
-        str(path.relative_to(folder)): re.sub(times, b"", path.read_bytes())
+        str(path.relative_to(folder)): re.sub(differing, b"", path.read_bytes())
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.suffix != ".png"
     }
