@@ -118,7 +118,10 @@ def _batch_cache(
     }
     cache = BatchCache(path, task, world.rank, world.size)
     if cache.is_other:
-        session.say("note: an interrupted measurement of something else is not continued")
+        session.say(
+            "note: an interrupted measurement of something else, or by another number of "
+            "processes, is not continued"
+        )
     if any(world.gather(cache.num_cached)):
         session.say(f"continuing after {counted(cache.num_cached, 'batch', 'batches')}")
     try:

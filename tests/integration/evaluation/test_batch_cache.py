@@ -122,3 +122,18 @@ def test_another_measurement_is_not_gone_on_with(count, model_folder, data_folde
     assert measured(model_folder, data_folder, results / "parts.json", limit=2) == whole
     assert len(count.computed) == number
     assert "not continued" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("before", "now"), [(3, 1), (1, 3), (3, 2)])
+def test_another_number_of_processes_leaves_nothing_of_the_one_before(before, now, tmp_path):
+    path = tmp_path / "result.json"
+    for rank in range(before):
+        cache = BatchCache(path, {"measured": 1}, rank, before)
+        cache.get(lambda: 1.5)
+        cache.write()
+    caches = [BatchCache(path, {"measured": 1}, rank, now) for rank in range(now)]
+    assert [cache.num_cached for cache in caches] == [0] * now
+    assert [cache.is_other for cache in caches] == [rank == 0 for rank in range(now)]
+    for cache in caches:
+        cache.discard()
+    assert not list(tmp_path.iterdir())
