@@ -18,12 +18,14 @@ __all__ = [
     "LEFT_ALONE",
     "MemoryArrangement",
     "arrange_memory",
+    "core_count",
     "end_with_the_parent",
     "is_main_process",
     "local_count",
     "local_rank",
     "process_count",
     "process_rank",
+    "thread_count",
 ]
 
 # From malloc.h of glibc.
@@ -43,6 +45,18 @@ _VARIABLES = {
 """Variables that torch and oneDNN read once, when they are loaded."""
 
 _PR_SET_PDEATHSIG = 1  # from prctl.h of Linux
+
+
+def core_count() -> int:
+    """Return how many cores this process may use."""
+    has_affinity = hasattr(os, "sched_getaffinity")  # on Linux
+    return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+
+
+def thread_count() -> int:
+    """Return the threads that torch will have in this process, which need not be loaded."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return int(given) if given.isdecimal() else core_count()
 
 
 def process_count() -> int:
@@ -111,11 +125,7 @@ LEFT_ALONE = MemoryArrangement("left as the system has it")
 
 
 def arrange_memory(enabled: bool = True) -> MemoryArrangement:
-    """Arrange this process's memory for training, before torch is loaded.
-
-    Args:
-        enabled: False changes nothing.
-    """
+    """Arrange this process's memory for training, before torch is loaded."""
     if not enabled:
         return MemoryArrangement("left as the system has it (train.arrange_memory is off)")
     if sys.platform != "linux":

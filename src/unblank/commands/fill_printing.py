@@ -16,6 +16,7 @@ from unblank.commands.texts import (
     Refused,
     each_text,
     print_json,
+    print_refused,
     raise_any,
     raise_refused,
     require_files,
@@ -56,7 +57,7 @@ def fill_and_print(settings: FillSettings) -> None:
     if settings.stream:
         for text in texts:
             if isinstance(text, Refused):
-                _print_refusal(console, text)
+                print_refused(text, console, "filled", as_json=False)
             else:
                 _print_stream(console, filler, text, order, rules)
     while batch := list(islice(texts, settings.batch_size)):
@@ -65,10 +66,10 @@ def fill_and_print(settings: FillSettings) -> None:
         results = iter(found)
         for text in batch:
             answer = text if isinstance(text, Refused) else next(results)
-            if settings.json:
+            if isinstance(answer, Refused):
+                print_refused(answer, console, "filled", as_json=settings.json)
+            elif settings.json:
                 print_json(answer.to_dict())
-            elif isinstance(answer, Refused):
-                _print_refusal(console, answer)
             else:
                 _print_fill(console, answer, with_tokens=settings.tokens)
     raise_any(problems)
@@ -91,10 +92,7 @@ def _print_retrieved(unblank: Unblank, settings: FillSettings) -> None:
 
     for answer in each_text(texts_of(settings.text, settings), filled, problems):
         if isinstance(answer, Refused):
-            if settings.json:
-                print_json(answer.to_dict())
-            else:
-                _print_refusal(console, answer)
+            print_refused(answer, console, "filled", as_json=settings.json)
             continue
         result, passages = answer
         if settings.json:
@@ -150,10 +148,6 @@ def _opened(settings: FillSettings) -> Unblank:
                 f"abstains below {learned:.3g}, as learned in calibrating (--abstain-below)"
             )
     return unblank
-
-
-def _print_refusal(console: TextConsole, refused: Refused) -> None:
-    console.print(Text(f"{refused.text}  ").append(f"not filled: {refused.reason}", style="yellow"))
 
 
 def _print_fill(console: TextConsole, result: FillResult, *, with_tokens: bool) -> None:

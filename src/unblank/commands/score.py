@@ -122,6 +122,7 @@ def run(settings: ScoreSettings) -> None:
         Refused,
         each_text,
         print_json,
+        print_refused,
         raise_any,
         raise_refused,
         texts_of,
@@ -154,10 +155,7 @@ def run(settings: ScoreSettings) -> None:
 
     for answer in each_text(texts_of(settings.text, settings), scored, problems):
         if isinstance(answer, Refused):
-            if settings.json:
-                print_json(answer.to_dict())
-            else:
-                console.print(f"{answer.text}  not scored: {answer.reason}", markup=False)
+            print_refused(answer, console, "scored", as_json=settings.json)
             continue
         text, scores, passages = answer
         if settings.json:
