@@ -27,7 +27,7 @@ from unblank.generation.infill import Filler
 from unblank.generation.options import FillingOrder
 from unblank.generation.passages import require_plain_search
 from unblank.generation.results import FillResult, TokenEvent
-from unblank.retrieval.retriever import PassageValues, Retriever
+from unblank.retrieval.retriever import PassageValues
 from unblank.rules.rule import Rule
 from unblank.terminal_text import print_message
 
@@ -80,7 +80,8 @@ def _print_retrieved(unblank: Unblank, settings: FillSettings) -> None:
     if settings.given_rules():
         raise ValueError("rules and passages cannot be combined: leave --rules or --retrieve out")
     order = settings.filling_order()
-    retriever = Retriever(unblank, Path(str(settings.retrieve)), settings.top)
+    retriever = settings.retriever(unblank)
+    assert retriever is not None
     console = TextConsole(highlight=False, soft_wrap=True)
     problems: list[str] = []
     options = asdict(settings.decoding())
@@ -111,9 +112,7 @@ def fill_to_file(settings: FillSettings) -> Iterator[dict[str, Any]]:
     """Return an iterator over the answers to the texts of a file; see `fill_records`."""
     input_path, output = require_files(settings)
     unblank = _opened(settings)
-    retriever = None
-    if settings.retrieve is not None:
-        retriever = Retriever(unblank, Path(settings.retrieve), settings.top)
+    retriever = settings.retriever(unblank)
     answers = fill_records(
         unblank,
         Path(settings.model),

@@ -108,13 +108,9 @@ class Option:
         return " ".join(part for part in parts if part)
 
 
+@cache
 def options_of(kind: type) -> tuple[Option, ...]:
     """Return the options of a dataclass, those of nested dataclasses included."""
-    return _known_options(kind)
-
-
-@cache
-def _known_options(kind: type) -> tuple[Option, ...]:
     return tuple(_options(kind, ""))
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from unblank.answering.answer_file import require_absent
 from unblank.answering.given import read_given
-from unblank.commands.file_settings import FileSettings
+from unblank.commands.shared_settings import FileSettings
 from unblank.data.encodings import advise_on_line
 from unblank.data.fields import field_text
 from unblank.data.lines import decode_line
