@@ -85,7 +85,7 @@ def in_batches(
         ValueError: if the batch size is not positive.
         TypeError: if it is not a whole number.
     """
-    check_count(batch_size, "batch_size")
+    batch_size = check_count(batch_size, "batch_size")
     sign = -1 if longest_first else 1
     by_length = sorted(range(len(prompts)), key=lambda i: sign * len(prompts[i].token_ids))
     batches = [

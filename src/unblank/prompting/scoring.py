@@ -218,7 +218,7 @@ def score_examples(
         ValueError: as for `encode_example`.
     """
     if max_length is not None:
-        check_count(max_length, "max_length")
+        max_length = check_count(max_length, "max_length")
     limit = max_length or model.config.max_position_embeddings
     asked = [asking.ask(task, example, pattern) for example in examples]
     prompts = [encode_example(tokenizer, task, *one, max_length=limit) for one in asked]
@@ -299,7 +299,7 @@ def _score_all(
 
 def length_batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
     """Yield the indices of items of similar length together, the longest first."""
-    check_count(batch_size, "batch_size")
+    batch_size = check_count(batch_size, "batch_size")
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     for start in range(0, len(order), batch_size):
         yield order[start : start + batch_size]
