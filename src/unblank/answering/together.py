@@ -17,7 +17,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from unblank.answering.answer_file import AnswerFile, require_absent, resume_hint_on_failure
+from unblank.answering.answer_file import AnswerFile, require_free, resume_hint_on_failure
 from unblank.data.length_groups import length_batches
 from unblank.engine.parallel import World
 from unblank.load_balancing import padded_size, share_out
@@ -73,8 +73,7 @@ class SharedAnswers:
         if world.is_main:
             self._clear_others(overwrite)
         world.wait()
-        if not overwrite:
-            require_absent(output)
+        require_free(output, overwrite=overwrite)
         # What is done is known by the number of batches, so they must stay the same.
         by_batches = {**task, "batch_size": batch_size, "shared_by": "lengths in all windows"}
         self._file = AnswerFile(self._own(world.rank), by_batches, overwrite=overwrite)

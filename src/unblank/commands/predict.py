@@ -97,14 +97,13 @@ def run(settings: PredictSettings) -> None:
 def predict_to_file(settings: PredictSettings) -> "PredictedRecords":
     """Return the predictions, which are made as they are gone through; see `predict_records`."""
     from unblank.adapters.calibration import calibration_of
-    from unblank.answering.answer_file import require_absent
+    from unblank.answering.answer_file import require_free
     from unblank.answering.predict import predict_records
     from unblank.data.written_records import require_writable
     from unblank.finetuning.labels.tuned import open_tuned
 
     require_writable(settings.output)  # before a model is opened
-    if not settings.overwrite:
-        require_absent(settings.output)
+    require_free(settings.output, overwrite=settings.overwrite)
     folder = Path(settings.model)
     tuned = open_tuned(
         folder,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from unblank.answering.answer_file import require_absent
+from unblank.answering.answer_file import require_free
 from unblank.answering.given import read_given
 from unblank.commands.shared_settings import FileSettings
 from unblank.data.encodings import advise_on_line
@@ -157,8 +157,7 @@ def require_files(settings: FileSettings) -> tuple[Path, Path]:
     if settings.input is None or settings.output is None:
         raise ValueError("input and output belong together: give both")
     require_writable(settings.output)
-    if not settings.overwrite:
-        require_absent(settings.output)
+    require_free(settings.output, overwrite=settings.overwrite)
     return settings.input, settings.output
 
 

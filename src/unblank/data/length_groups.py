@@ -104,7 +104,7 @@ def length_batches(
         >>> length_batches([5, 9, 1], 2)
         [[2, 0], [1]]
     """
-    check_count(batch_size, "batch_size")
+    batch_size = check_count(batch_size, "batch_size")
     sign = -1 if longest_first else 1
     by_length = sorted(range(len(lengths)), key=lambda item: sign * lengths[item])
     return [by_length[start : start + batch_size] for start in range(0, len(lengths), batch_size)]

@@ -218,7 +218,7 @@ def score_examples(
         ValueError: as for `encode_example`.
     """
     if max_length is not None:
-        check_count(max_length, "max_length")
+        max_length = check_count(max_length, "max_length")
     limit = max_length or model.config.max_position_embeddings
     asked = [asking.ask(task, example, pattern) for example in examples]
     prompts = [encode_example(tokenizer, task, *one, max_length=limit) for one in asked]
