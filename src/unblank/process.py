@@ -18,6 +18,7 @@ __all__ = [
     "LEFT_ALONE",
     "MemoryArrangement",
     "arrange_memory",
+    "core_count",
     "end_with_the_parent",
     "is_main_process",
     "local_count",
@@ -25,6 +26,7 @@ __all__ = [
     "meeting_point",
     "process_count",
     "process_rank",
+    "thread_count",
 ]
 
 # From malloc.h of glibc.
@@ -48,6 +50,18 @@ _START = (
     "start several processes with torchrun, which sets RANK, WORLD_SIZE, MASTER_ADDR and "
     "MASTER_PORT, or give each of them all four; for a single process, unset them"
 )
+
+
+def core_count() -> int:
+    """Return how many cores this process may use."""
+    has_affinity = hasattr(os, "sched_getaffinity")  # on Linux
+    return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+
+
+def thread_count() -> int:
+    """Return the threads that torch will have in this process, which need not be loaded."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return int(given) if given.isdecimal() else core_count()
 
 
 def process_count() -> int:
@@ -159,11 +173,7 @@ LEFT_ALONE = MemoryArrangement("left as the system has it")
 
 
 def arrange_memory(enabled: bool = True) -> MemoryArrangement:
-    """Arrange this process's memory for training, before torch is loaded.
-
-    Args:
-        enabled: False changes nothing.
-    """
+    """Arrange this process's memory for training, before torch is loaded."""
     if not enabled:
         return MemoryArrangement("left as the system has it (train.arrange_memory is off)")
     if sys.platform != "linux":

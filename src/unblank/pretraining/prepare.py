@@ -34,10 +34,6 @@ def run_prepare(settings: PretrainSettings, *, given: Collection[str] | None = N
 
     Started by torchrun, processes share out the files.
 
-    Args:
-        settings: of the run.
-        given: as for `run_pretrain`.
-
     Raises:
         ValueError: a setting or file does not fit; the message says what to do.
         FileNotFoundError: a file that is named is not there.
