@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from rich.text import Text
 
-from unblank.answering.answer_file import require_absent
+from unblank.answering.answer_file import require_free
 from unblank.api import load
 from unblank.commands.generate_files import write_answers
 from unblank.commands.generate_input import Job, read_job, require_some
@@ -32,8 +32,8 @@ __all__ = ["generate_and_print"]
 
 def generate_and_print(settings: GenerateSettings) -> None:
     """Answer the sources and score the answers; errors as for `run`."""
-    if settings.output is not None and not settings.overwrite:
-        require_absent(settings.output)
+    if settings.output is not None:
+        require_free(settings.output, overwrite=settings.overwrite)
     job = read_job(settings)
     if job.references is not None:
         _score(settings, [""], job.references[:1])  # a missing package must not cost hours

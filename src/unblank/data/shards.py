@@ -109,7 +109,7 @@ class CorpusCache:
         show_progress: show bars and notes on the error stream of the main process.
 
     Attributes:
-        known: hashes of the files that were asked for.
+        files: hashes of the files that were asked for.
 
     Raises:
         OSError: the folder cannot be made.

@@ -41,9 +41,6 @@ _TRIES, _HOPELESS = 4, 50
 def refuse_costly_patterns(path: Path) -> None:
     """Raise for a tokenizer whose patterns would take hours on ordinary text.
 
-    Args:
-        path: of a `tokenizer.json`.
-
     Raises:
         ValueError: the pattern, and how long it took; or the file is damaged.
     """
