@@ -88,7 +88,9 @@ class _Maker:
         if rule.case is not None:
             found.append(self._case(rule.case))
         if rule.script is not None:
-            found.append(self._every(_allowed_in(rule.script)))
+            # What is made of digits or letters has one; of a script, all letters that there are.
+            fewest = int(rule.script in ("digits", "letters"))
+            found.append(make.repeat(make.characters(_allowed_in(rule.script)), fewest, None))
         return found
 
     def _one_of(self, forms: Sequence[str]) -> int:
