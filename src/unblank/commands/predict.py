@@ -1,7 +1,7 @@
 """`unblank predict`: the labels of every record of a file, and a report if it has labels."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,9 +69,7 @@ class PredictSettings:
         check_values(self)
 
 
-def parse(words: Sequence[str]) -> PredictSettings:
-    """Return the settings that the words give; errors as for `parse_settings`."""
-    return parse_settings("predict", PredictSettings, words)
+parse = partial(parse_settings, "predict", PredictSettings)
 
 
 def run(settings: PredictSettings) -> None:

@@ -22,10 +22,6 @@ _Placed = tuple[str, dict[str, Any]]
 def json_line_records(path: Path, lines: Iterable[str]) -> Iterator[_Placed]:
     """Yield the object of each line after its place, `FILE, line N`; blank lines have none.
 
-    Args:
-        path: the file, for messages.
-        lines: its lines.
-
     Raises:
         ValueError: if a line is not a JSON object; the message names file and line.
     """
@@ -44,10 +40,6 @@ def json_records(path: Path, lines: Iterable[str]) -> Iterator[_Placed]:
     """Yield the objects of an array, or those that stand one after another, after their places.
 
     A file with an object a line is read line by line; any other is held in memory.
-
-    Args:
-        path: the file, for messages.
-        lines: its lines.
 
     Raises:
         ValueError: if it is not JSON, holds anything but objects, or is too large for memory; the
