@@ -24,6 +24,7 @@ from unblank.generation.seq2seq import SourceAnswerer
 from unblank.metrics.text import TextScores, score_texts
 from unblank.plurals import counted
 from unblank.process import is_main_process
+from unblank.rules.glossary import is_met
 from unblank.rules.rule import Rule
 from unblank.terminal_text import print_message, print_result
 
@@ -89,16 +90,10 @@ def _tell_of_terms(terms: Sequence[Sequence[str]], job: Job, predictions: Sequen
     num_terms = num_met = 0
     for number, (found, prediction) in enumerate(zip(terms, predictions, strict=True)):
         if is_answered(job, number):
-            written = _bare(prediction)
             num_terms += len(found)
-            num_met += sum(any(_bare(form) in written for form in one.split("|")) for one in found)
+            num_met += sum(is_met(forms, prediction) for forms in found)
     share = f" ({num_met / num_terms:.1%})" if num_terms else ""
     print_message(f"glossary: {num_met:,} of {counted(num_terms, 'term')} met{share}")
-
-
-def _bare(text: str) -> str:
-    """Return a text without what a tokenizer may change: case, and space around punctuation."""
-    return "".join(text.split()).casefold()
 
 
 def _checked(answerer: SourceAnswerer, job: Job, *, is_file: bool) -> Job:
