@@ -28,6 +28,7 @@ __all__ = [
     "remove_folder",
     "remove_leftovers",
     "require_new",
+    "unfinished_folder",
     "used_folder",
 ]
 
@@ -60,9 +61,36 @@ def new_folder(output: Path, *, replace: bool = False) -> Iterator[Path]:
         apply_umask(temporary)
         # A rename cannot replace a folder that is not empty.
         old = _moved_away(output) if replace else None
-        temporary.rename(output)
+        try:
+            temporary.rename(output)
+        except OSError:
+            if not replace:
+                require_new(output)  # which another process has made meanwhile
+            raise
         if old is not None:
             shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def unfinished_folder(parent: Path, name: str) -> Iterator[Path]:
+    """Yield a hidden folder in another one, which is gone after the block.
+
+    If the process is killed, `remove_leftovers` finds it.
+
+    Args:
+        parent: where it lies; it is there.
+        name: of what is made in it.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    with ExitStack() as stack:
+        with _lock(parent, wait=True):
+            folder = Path(tempfile.mkdtemp(prefix=f".{name}{_UNFINISHED}", dir=parent))
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            stack.enter_context(_lock(folder))
+        stack.enter_context(half_written(folder))
+        yield folder
 
 
 @contextmanager
@@ -163,13 +191,7 @@ def _temporary(output: Path, parent: Path) -> Iterator[Path]:
         # Also after an interrupt, nothing may be left behind.
         stack.enter_context(used_folder(parent))
         remove_leftovers(parent, escape(output.name))
-        prefix = f".{output.name}{_UNFINISHED}"
-        with _lock(parent, wait=True):
-            temporary = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-            stack.callback(shutil.rmtree, temporary, ignore_errors=True)
-            stack.enter_context(_lock(temporary))
-        stack.enter_context(half_written(temporary))
-        yield temporary
+        yield stack.enter_context(unfinished_folder(parent, output.name))
 
 
 @contextmanager

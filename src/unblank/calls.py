@@ -272,24 +272,31 @@ def show(text: str | PathLike[str] | None = None, **options: Any) -> None:
 
     Args:
         text: the text, or a file of texts; None with `task`.
-        **options: named as the command's; `encoder_decoder=True` shows a text as DeltaLM and GanLM
-            see it.
+        **options: named as the command's; `encoder_decoder=True`, a translation, a setting of
+            `seq2seq` or the folder of such a model shows a text as DeltaLM and GanLM see it.
 
     Raises:
         ValueError, TypeError, FileNotFoundError: as for the command.
     """
     from unblank.consoles import TextConsole
-    from unblank.showing.options import ShowPairOptions, ShowTaskOptions, ShowTextOptions
+    from unblank.showing.options import (
+        ShowPairOptions,
+        ShowTaskOptions,
+        ShowTextOptions,
+        shows_pair,
+    )
     from unblank.showing.task import show_task
     from unblank.showing.text import show_pair, show_text
 
     console = TextConsole(highlight=False)
-    is_pair = options.pop("encoder_decoder", False) or bool({"seq2seq", "translation"} & {*options})
+    is_asked = options.pop("encoder_decoder", False)
+    given_folders = [name for name in ("model", "tokenizer") if options.get(name) is not None]
+    folders = (disk_path(options[name], name) for name in given_folders)
     named = str(given_path(text, "text")) if isinstance(text, PathLike) else text
     given = _sections(options) | ({} if text is None else {"text": named})
     if "task" in given:
         show_task(from_mapping(ShowTaskOptions, given), console)
-    elif is_pair:
+    elif is_asked or shows_pair(options, folders):
         show_pair(from_mapping(ShowPairOptions, given), console)
     else:
         show_text(from_mapping(ShowTextOptions, given), console)

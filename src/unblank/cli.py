@@ -256,7 +256,7 @@ def _say_ended(name: str, number: int, message: str = "") -> None:
     else:
         said = f"a library failed ({signal_name}): a file may be damaged, or memory ran out"
     if is_main_process():
-        with suppress(BrokenPipeError):
+        with suppress(OSError):
             print_message(f"unblank {name}: {said}")
 
 
@@ -308,7 +308,8 @@ def _note(
 
 def _fail(message: str) -> NoReturn:
     if sys.stderr is not None and message:
-        print_message(message)
+        with suppress(OSError):  # the status says that it failed
+            print_message(message)
     _drop_output()
     if os.environ.get("RANK"):  # the others wait for this end
         leave(2)

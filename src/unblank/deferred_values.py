@@ -93,12 +93,7 @@ def _current() -> "NotingMode | None":
 
 
 class UnreadTensor:
-    """A tensor in a file, which transformers takes as one that it has not read yet.
-
-    Args:
-        shape: of the tensor.
-        read: returns its values.
-    """
+    """A tensor in a file, which transformers takes as one that it has not read yet."""
 
     def __init__(self, shape: Sequence[int], read: Callable[[], Tensor]) -> None:
         noting = _current()

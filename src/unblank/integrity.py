@@ -108,10 +108,6 @@ def seal_text(text: str) -> str:
 def require_sealed_text(path: Path, advice: str) -> None:
     """Raise if a text is not as `seal_text` made it; one of an older version has no checksum.
 
-    Args:
-        path: of the file.
-        advice: what to do, for the message.
-
     Raises:
         ValueError: it has changed.
     """

@@ -158,7 +158,7 @@ def defer_signals(request: Request) -> Iterator[None]:
 
 
 @contextmanager
-def allow_signals(*, is_possible: bool = True) -> Iterator[None]:
+def allow_signals(*, is_possible: bool) -> Iterator[None]:
     """Let a signal be raised in the block, inside of one that is to be finished first.
 
     Args:

@@ -10,11 +10,6 @@ __all__ = ["did_you_mean", "near_paths"]
 def did_you_mean(name: object, known: Iterable[object], *, most: int = 1) -> str:
     """Return the end of a message that offers similar names; empty if there are none.
 
-    Args:
-        name: as it was given.
-        known: the names that there are.
-        most: names to offer.
-
     Example:
         >>> did_you_mean("premises", ["premise", "hypothesis"]), did_you_mean("x", ["premise"])
         ("; did you mean 'premise'?", '')

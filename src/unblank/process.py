@@ -18,12 +18,15 @@ __all__ = [
     "LEFT_ALONE",
     "MemoryArrangement",
     "arrange_memory",
+    "core_count",
     "end_with_the_parent",
     "is_main_process",
     "local_count",
     "local_rank",
+    "meeting_point",
     "process_count",
     "process_rank",
+    "thread_count",
 ]
 
 # From malloc.h of glibc.
@@ -43,26 +46,85 @@ _VARIABLES = {
 """Variables that torch and oneDNN read once, when they are loaded."""
 
 _PR_SET_PDEATHSIG = 1  # from prctl.h of Linux
+_START = (
+    "start several processes with torchrun, which sets RANK, WORLD_SIZE, MASTER_ADDR and "
+    "MASTER_PORT, or give each of them all four; for a single process, unset them"
+)
+
+
+def core_count() -> int:
+    """Return how many cores this process may use."""
+    has_affinity = hasattr(os, "sched_getaffinity")  # on Linux
+    return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+
+
+def thread_count() -> int:
+    """Return the threads that torch will have in this process, which need not be loaded."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return int(given) if given.isdecimal() else core_count()
 
 
 def process_count() -> int:
-    """Return how many processes torchrun has started; 1 without it."""
-    return int(os.environ.get("WORLD_SIZE") or 1)
+    """Return how many processes torchrun has started; 1 without it.
+
+    Raises:
+        ValueError: WORLD_SIZE is no such number.
+    """
+    return _number("WORLD_SIZE", 1, least=1)
 
 
 def process_rank() -> int:
-    """Return the number of this process among those of torchrun; 0 is the main one."""
-    return int(os.environ.get("RANK") or 0)
+    """Return the number of this process among those of torchrun; 0 is the main one.
+
+    Raises:
+        ValueError: RANK is no such number, or not below WORLD_SIZE, or only one of them is set.
+    """
+    count, rank = process_count(), _number("RANK", 0)
+    if count > 1 and not os.environ.get("RANK"):
+        raise ValueError(f"WORLD_SIZE is {count}, but RANK is not set: {_START}")
+    if rank >= count:
+        size = f"WORLD_SIZE is {count}" if os.environ.get("WORLD_SIZE") else "WORLD_SIZE is not set"
+        raise ValueError(f"RANK is {rank}, but {size}: {_START}")
+    return rank
 
 
 def local_count() -> int:
-    """Return how many processes torchrun has started on this machine; 1 without it."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE") or 1)
+    """Return how many processes torchrun has started on this machine; 1 without it.
+
+    Raises:
+        ValueError: LOCAL_WORLD_SIZE is no such number.
+    """
+    return _number("LOCAL_WORLD_SIZE", 1, least=1)
 
 
 def local_rank() -> int:
-    """Return the number of this process among those of torchrun on this machine."""
-    return int(os.environ.get("LOCAL_RANK") or 0)
+    """Return the number of this process among those of torchrun on this machine.
+
+    Raises:
+        ValueError: LOCAL_RANK is no such number.
+    """
+    return _number("LOCAL_RANK", 0)
+
+
+def meeting_point() -> tuple[str, int]:
+    """Return address and port at which the processes of torchrun find each other.
+
+    Raises:
+        ValueError: MASTER_ADDR or MASTER_PORT is not set, or the latter is no port.
+    """
+    for name in ("MASTER_ADDR", "MASTER_PORT"):
+        if not os.environ.get(name):
+            raise ValueError(f"WORLD_SIZE is {process_count()}, but {name} is not set: {_START}")
+    return os.environ["MASTER_ADDR"], _number("MASTER_PORT", 0, least=1, most=65535)
+
+
+def _number(name: str, absent: int, *, least: int = 0, most: int | None = None) -> int:
+    """Return the number in a variable of torchrun's."""
+    text = os.environ.get(name) or str(absent)
+    if text.isdecimal() and int(text) >= least and (most is None or int(text) <= most):
+        return int(text)
+    allowed = f"a number from {least} on" if most is None else f"a number from {least} to {most}"
+    raise ValueError(f"{name} is {text!r}, which is not {allowed}: {_START}")
 
 
 def is_main_process() -> bool:
@@ -111,11 +173,7 @@ LEFT_ALONE = MemoryArrangement("left as the system has it")
 
 
 def arrange_memory(enabled: bool = True) -> MemoryArrangement:
-    """Arrange this process's memory for training, before torch is loaded.
-
-    Args:
-        enabled: False changes nothing.
-    """
+    """Arrange this process's memory for training, before torch is loaded."""
     if not enabled:
         return MemoryArrangement("left as the system has it (train.arrange_memory is off)")
     if sys.platform != "linux":

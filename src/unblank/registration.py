@@ -41,11 +41,7 @@ def _register_loaded(registrations: dict[str, str]) -> dict[str, str]:
 
 
 class _Watcher(MetaPathFinder):
-    """Finds modules of those libraries as Python does, and sees when an outermost import ended.
-
-    Args:
-        waiting: registrations that are to be made.
-    """
+    """Finds modules of those libraries as Python does, and sees when an outermost import ended."""
 
     def __init__(self, waiting: dict[str, str]) -> None:
         self._waiting = waiting

@@ -39,10 +39,6 @@ def require_unicode(text: object, name: str) -> None:
 def require_texts(value: object, name: str) -> list[str]:
     """Return a text, or several, as a list.
 
-    Args:
-        value: a string, or strings.
-        name: of the argument.
-
     Raises:
         TypeError: it is something else.
         ValueError: a text holds a lone surrogate.

@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+from unblank.process import core_count, thread_count
+
 __all__ = ["choose_wait_policy", "describe_wait_policy"]
 
 _POLICY, _SPINS = "OMP_WAIT_POLICY", "GOMP_SPINCOUNT"
@@ -27,9 +29,7 @@ def choose_wait_policy() -> None:
         return
     if _POLICY in os.environ or _SPINS in os.environ:
         return
-    cores = len(os.sched_getaffinity(0))
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    threads = int(given) if given.isdecimal() else cores
+    threads, cores = thread_count(), core_count()
     # The mean of a minute still holds what has ended by now: an installation before a first run.
     if all(must_sleep(threads, load(), cores) for load in (_load_of_the_minute, _load_now)):
         os.environ[_POLICY] = "passive"

@@ -214,6 +214,9 @@ def test_a_line_that_cannot_be_added_names_its_file():
         ("fill --help", "> /dev/full", 2),
         ("pretrain --model.preset tiny --print-recipe", "> /dev/full", 2),
         ("nothing", "2>&-", 2),
+        ("nothing", "2> /dev/full", 2),
+        ("fill nowhere a", "2> /dev/full", 2),
+        ("fill", "2> /dev/full", 2),
     ],
 )
 def test_an_output_that_nobody_takes_ends_a_command_quietly(words, to, status):

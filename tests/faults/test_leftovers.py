@@ -4,10 +4,19 @@ import os
 import time
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from unblank.atomic_folders import absent_folders, new_folder, remove_leftovers, used_folder
+from unblank.atomic_folders import (
+    absent_folders,
+    new_folder,
+    remove_leftovers,
+    unfinished_folder,
+    used_folder,
+)
+from unblank.data.shards import CorpusCache
+from unblank.data.shared_progress import shared_bar
 from unblank.engine.checkpoint import remove_unfinished
 
 DAY = 24 * 60 * 60
@@ -91,3 +100,33 @@ def test_the_last_of_several_processes_removes_the_folder_that_none_used(last, t
         own[number].unlink()
         both[number].__exit__(None, None, None)
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.fixture
+def live_folders(tmp_path):
+    """The bar of two processes, and what `unblank prepare` makes beside the shards."""
+    world = SimpleNamespace(rank=0, size=2, gather=lambda value: [value, value])
+    bar = shared_bar("reading", 1, world, tmp_path, show=False)
+    with bar, unfinished_folder(tmp_path, "tokenizer"):
+        yield sorted(tmp_path.iterdir())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_start_removes_nothing_that_a_live_process_uses(live_folders, tmp_path):
+    assert len(live_folders) == 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        CorpusCache(tmp_path)
+    assert sorted(tmp_path.iterdir()) == live_folders
+
+
+def test_of_two_that_make_the_same_folder_the_second_is_told_that_it_exists(tmp_path):
+    def make(content, meanwhile=lambda: None):
+        with new_folder(tmp_path / "model") as folder:
+            (folder / "config.json").write_text(content)
+            meanwhile()
+
+    with pytest.raises(FileExistsError, match="model"):
+        make("second", meanwhile=lambda: make("first"))
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert (tmp_path / "model" / "config.json").read_text() == "first"

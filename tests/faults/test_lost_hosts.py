@@ -1,4 +1,4 @@
-"""A process of one of two hosts, or a host, is killed at a random instant; the run goes on.
+"""A process of one of two hosts, or a host, is killed while it trains or saves; the run goes on.
 
 A host is a torchrun of its own with one process; they meet on this machine, where the administrator
 may each in a network of its own. A torchrun that is killed itself does not come back into its run:
@@ -21,6 +21,8 @@ from pydoc_data.topics import topics
 import pytest
 from counts import hard_count
 
+from unblank.engine.checkpoint import list_checkpoints
+from unblank.integrity import CHECKPOINTS_NAME, MANIFEST_NAME, find_damage
 from unblank.tokenization.train import train_tokenizer
 
 STEPS = 30
@@ -102,7 +104,7 @@ def start_host(number, port, words, output, hosts):
     command = [
         *own.prefix,
         *(sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"),
-        *("--max-restarts=9", "--rdzv-backend=c10d", "--rdzv-id=test"),
+        *("--max-restarts=99", "--rdzv-backend=c10d", "--rdzv-id=test"),
         f"--rdzv-endpoint={hosts[0].address}:{port}",
         f"--rdzv-conf=is_host={1 - number},timeout=120",
         *(f"--local-addr={own.address}", "-m", "unblank", "pretrain", *words),
@@ -139,14 +141,48 @@ def free_port():
         return server.getsockname()[1]
 
 
-def wait_for_steps(output):
-    """Wait until the run has done some steps more, and a random time."""
-    begun = len(lines_of(output))
+def wait_until(is_so):
     deadline = time.monotonic() + 240
-    while len(lines_of(output)) < min(begun + 3, STEPS - 5):
+    while not is_so():
         assert time.monotonic() < deadline, "the run is stuck"
-        time.sleep(0.01)
-    time.sleep(random.uniform(0, 0.5))
+        time.sleep(0.001)
+
+
+def wait_for_steps(output):
+    """Wait until the run has done some steps more."""
+    begun = len(lines_of(output))
+    wait_until(lambda: len(lines_of(output)) >= min(begun + 3, STEPS - 5))
+
+
+def unfinished(output, file=""):
+    """Return the checkpoints that are being written, or were when a process was killed."""
+    return {*(output / CHECKPOINTS_NAME).glob(f".step-*.unfinished-*/{file}")}
+
+
+def wait_for_save(output, file=""):
+    """Wait until the run, some steps later, is writing a checkpoint, and a file of it is there."""
+    wait_for_steps(output)
+    before = unfinished(output, file)
+    wait_until(lambda: unfinished(output, file) - before)
+
+
+MOMENTS = {
+    "training": (wait_for_steps, 0.5),
+    "saving": (wait_for_save, 0.05),
+    "completing": (lambda output: wait_for_save(output, MANIFEST_NAME), 0.005),
+}
+"""What is waited for, and how many seconds more at most."""
+
+
+def kill_in(moment, output, kill, host):
+    """Kill at a moment, and return whether a checkpoint was being written."""
+    wait, seconds = MOMENTS[moment]
+    wait(output)
+    before = unfinished(output)
+    time.sleep(random.uniform(0, seconds))
+    is_saving = bool(unfinished(output) & before)
+    kill(host)
+    return is_saving
 
 
 def kill_host(host):
@@ -159,59 +195,76 @@ def printed_by(output):
     return "".join(output.with_name(f"{output.name}.{n}.printed").read_text() for n in range(2))
 
 
-def run_two_hosts(words, output, lose=0, hosts=HERE):
-    """Run to the end; `lose` times, the process of one host is killed at a random instant."""
+def run_two_hosts(words, output, moment="", lose=0):
+    """Run to the end; `lose` times, the process of one host is killed at a moment."""
     port = free_port()
-    started = [start_host(number, port, words, output, hosts) for number in range(2)]
+    started = [start_host(number, port, words, output, HERE) for number in range(2)]
     try:
-        for _ in range(lose):
-            wait_for_steps(output)
-            kill_process_of(random.choice(started))
+        saves = [
+            kill_in(moment, output, kill_process_of, random.choice(started)) for _ in range(lose)
+        ]
         statuses = [host.wait(timeout=400) for host in started]
     finally:
         for host in started:
             kill_host(host)
     assert statuses == [0, 0], printed_by(output)
-    return printed_by(output)
+    return sum(saves)
 
 
-def run_again_and_again(words, output, lose, hosts):
+def run_again_and_again(words, output, moment, lose, hosts):
     """Run to the end; `lose` times, a host is killed, then the other, and both start again."""
-    port = free_port()
+    port, saves = free_port(), 0
     for number in range(lose + 1):
         started = [start_host(one, port, words, output, hosts) for one in range(2)]
         try:
             if number < lose:
-                wait_for_steps(output)
-                first = random.randrange(2)
-                kill_host(started[first])
+                saves += kill_in(moment, output, kill_host, random.choice(started))
                 time.sleep(random.uniform(0, 0.5))
             else:
                 assert [host.wait(timeout=400) for host in started] == [0, 0], printed_by(output)
         finally:
             for host in started:
                 kill_host(host)
+        assert not any(map(find_damage, list_checkpoints(output / CHECKPOINTS_NAME)))
+    return saves
 
 
 def require_same(output, other):
+    assert "damaged" not in printed_by(output)
+    assert not unfinished(output)
     assert lines_of(output) == lines_of(other)
     weights = [(one / "model.safetensors").read_bytes() for one in (output, other)]
     assert weights[0] == weights[1]
 
 
+@pytest.fixture(scope="module")
+def whole(settings, tmp_path_factory):
+    """A run that nothing disturbs."""
+    output = tmp_path_factory.mktemp("undisturbed") / "whole"
+    run_two_hosts(settings, output)
+    return output
+
+
 @pytest.mark.slow
-def test_a_run_goes_on_when_a_process_on_one_of_two_hosts_is_killed(settings, tmp_path):
-    run_two_hosts(settings, tmp_path / "whole")
-    logs = run_two_hosts(settings, tmp_path / "lost", lose=hard_count(2, 10))
-    require_same(tmp_path / "lost", tmp_path / "whole")
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_run_goes_on_when_a_process_on_one_of_two_hosts_is_killed(
+    moment, settings, whole, tmp_path, tally
+):
+    lose = hard_count(2, 10)
+    saves = run_two_hosts(settings, tmp_path / "lost", moment, lose)
+    require_same(tmp_path / "lost", whole)
+    tally(f"a process killed while {moment}", tried=lose, while_a_checkpoint_was_written=saves)
     # torchrun may end the other process, too, before that has seen who is gone.
+    logs = printed_by(tmp_path / "lost")
     assert "gone: killed" in logs or "failed (exitcode: -9)" in logs
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_a_run_goes_on_when_hosts_of_two_networks_are_killed_and_started_again(
-    settings, tmp_path, networks
+    moment, settings, whole, tmp_path, networks, tally
 ):
-    run_two_hosts(settings, tmp_path / "whole", hosts=networks)
-    run_again_and_again(settings, tmp_path / "lost", hard_count(2, 10), networks)
-    require_same(tmp_path / "lost", tmp_path / "whole")
+    lose = hard_count(2, 10)
+    saves = run_again_and_again(settings, tmp_path / "lost", moment, lose, networks)
+    require_same(tmp_path / "lost", whole)
+    tally(f"a host killed while {moment}", tried=lose, while_a_checkpoint_was_written=saves)

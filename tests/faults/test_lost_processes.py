@@ -11,11 +11,15 @@ from launched import worlds_of
 PROGRAM = """
 import os, sys, time
 from unblank.cli import _fail
+from unblank.engine import replicas
 from unblank.engine.heartbeats import LostProcess
 from unblank.engine.parallel import join_world
 
+seconds, kind = float(sys.argv[1]), sys.argv[2]
+replicas._LOST_AFTER = seconds
 try:
-    with join_world("cpu", lost_after=float(sys.argv[1])) as world:
+    joined = join_world("cpu", seconds) if kind == "a run" else replicas.join_replicas()
+    with joined as world:
         while True:
             world.sum([1.0])
             if world.is_main:
@@ -30,11 +34,10 @@ except LostProcess as error:
 
 @pytest.fixture
 def three(tmp_path, request):
-    """Three processes at work; how long they wait for a sign of life, their logs, and the first's
-    last line."""
+    """Three processes at work and their logs; how long they wait for one another, at what."""
     logs = [tmp_path / str(rank) for rank in range(3)]
     processes = [
-        start_program(PROGRAM, [str(request.param)], log, world)
+        start_program(PROGRAM, [*map(str, request.param)], log, world)
         for log, world in zip(logs, worlds_of(3), strict=True)
     ]
     try:
@@ -50,11 +53,13 @@ def three(tmp_path, request):
 @pytest.mark.parametrize(
     ("three", "number", "lost"),
     [
-        (300, signal.SIGKILL, 1),
-        (300, signal.SIGKILL, 0),
-        pytest.param(3, signal.SIGSTOP, 2, marks=pytest.mark.slow),
+        ((300, "a run"), signal.SIGKILL, 1),
+        ((300, "a run"), signal.SIGKILL, 0),
+        ((300, "a file"), signal.SIGKILL, 2),
+        pytest.param((3, "a run"), signal.SIGSTOP, 2, marks=pytest.mark.slow),
+        pytest.param((3, "a file"), signal.SIGSTOP, 1, marks=pytest.mark.slow),
     ],
-    ids=["killed", "the main one killed", "silent"],
+    ids=["killed", "the main one killed", "killed at a file", "silent", "silent at a file"],
     indirect=["three"],
 )
 def test_a_lost_process_is_named_once(three, number, lost):

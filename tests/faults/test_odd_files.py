@@ -283,6 +283,8 @@ def test_a_verbalizer_has_each_label_once(twice):
 
 # Encodings
 
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12345\n"
+
 
 @pytest.mark.parametrize(
     ("content", "advised", "not_advised"),
@@ -303,6 +305,13 @@ def test_a_verbalizer_has_each_label_once(twice):
         (lzma.compress(b"text"), "end in .xz", "iconv"),
         (b"PK\x03\x04\x14\x00\xff\xfe", "zip file", "iconv"),
         (b"a \xed\xa0\xbd\xed\xb8\x80\n", "CESU-8", "LATIN1"),
+        (b"a \xed\xa0\xbd\xed\xb8\x80 caf\xe9\n", "correct or remove", "CESU"),
+        ("caf\u00e9\n".encode() * 9 + b"\xed\xa0\xbd\xed\xb8\x80\n", "uconv -f CESU-8", "do not"),
+        ("\U0001f600\n".encode() * 9 + b"\xed\xa0\xbd\xed\xb8\x80\n", "do not convert", "> NEW"),
+        (lzma.compress(b"text", format=lzma.FORMAT_ALONE), "lzma file: unpack", "Java"),
+        (b"a.txt" + bytes(252) + b"ustar\0text\n", "tar archive: unpack", "UTF-8"),
+        (b"PK\x03\x04\x14\0\0\n", "zip file", "UTF-8"),
+        (POINTER, "git lfs pull", "UTF-8"),
         (b"a \xed\xa0\xbd\n", "half of a surrogate pair", "iconv"),
         ("plain".encode("utf-16-le"), "iconv -f UTF-16LE", "LATIN1"),
         ("plain".encode("utf-16-be"), "iconv -f UTF-16BE", "LATIN1"),
@@ -313,6 +322,32 @@ def test_the_advice_fits_the_file(tmp_path, content, advised, not_advised):
     message = error_of(written(tmp_path / "a.txt", content))
     assert advised in message
     assert not_advised not in message
+
+
+def test_the_command_that_is_advised_can_be_run(tmp_path):
+    content = gzip.compress("caf\u00e9\n".encode("utf-16"), mtime=0)
+    message = error_of(path := written(tmp_path / "a b.txt.gz", content))
+    assert message.endswith(f"convert it: gzip -dc '{path}' | iconv -f UTF-16 -t UTF-8 > NEW")
+
+
+@pytest.mark.parametrize(
+    ("ending", "content", "said"),
+    [
+        (".gz", b"plain text\n", "no gzip file"),
+        (".bz2", gzip.compress(b"text", mtime=0), "a gzip file: let its name end in .gz"),
+        (".xz", POINTER, "git lfs pull"),
+        (".gz", gzip.compress(POINTER, mtime=0), "git lfs pull"),
+        (".gz", gzip.compress(b"text", mtime=0)[:1], "damaged or truncated gzip"),
+        (".xz", lzma.compress(b"text" * 99)[:-1], "damaged or truncated xz"),
+    ],
+)
+def test_a_file_that_is_not_what_its_ending_says_is_called_so(tmp_path, ending, content, said):
+    assert said in error_of(written(tmp_path / f"a.txt{ending}", content))
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.json", "a.csv", "a.parquet", "a.arrow"])
+def test_a_pointer_in_place_of_data_is_called_so(tmp_path, name):
+    assert "git lfs pull" in error_of(written(tmp_path / name, POINTER))
 
 
 @pytest.mark.parametrize("text", ["\u200b", "\ufeff\u2060", "\u00ad", " \u3164 ", "\ufe0f", "\t\0"])

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from labelled_toys import toys
 from launched import run_program
 
-from unblank.answering.together import RecordWindow, SharedAnswers, batches_of, refuse_parts
+from unblank.answering.together import RecordWindow, SharedAnswers, refuse_parts
+from unblank.data.length_groups import length_batches
 
 __all__ = ["toys"]
 
@@ -132,16 +133,15 @@ def measured(path):
     size=st.integers(1, 20),
 )
 def test_batches_are_those_of_sorted_windows(lengths, batch_size, size):
-    numbers = list(range(len(lengths)))
-    for start in range(0, len(numbers), size):
-        window = {number: lengths[number] for number in numbers[start : start + size]}
-        found = batches_of(window, batch_size)
-        assert sorted(number for batch in found for number in batch) == list(window)
+    for start in range(0, len(lengths), size):
+        window = lengths[start : start + size]
+        found = length_batches(window, batch_size)
+        assert sorted(number for batch in found for number in batch) == list(range(len(window)))
         for batch in found:
-            assert [lengths[number] for number in batch] == sorted(lengths[n] for n in batch)
+            assert [window[number] for number in batch] == sorted(window[n] for n in batch)
         # Any whole batches, sorted and divided again, are the same batches: a process's share.
-        mixed = {number: lengths[number] for batch in found[::-1] for number in batch}
-        assert len(batches_of(mixed, batch_size)) == len(found)
+        mixed = [window[number] for batch in found[::-1] for number in batch]
+        assert len(length_batches(mixed, batch_size)) == len(found)
 
 
 def test_the_parts_of_another_number_of_processes_are_refused_or_removed(tmp_path):

@@ -9,6 +9,7 @@ from unblank.process import (
     is_main_process,
     local_count,
     local_rank,
+    meeting_point,
     process_count,
     process_rank,
 )
@@ -34,6 +35,35 @@ def test_without_torchrun_a_process_is_the_main_and_only_one(value, monkeypatch)
             monkeypatch.setenv(name, value)
     assert (process_rank(), process_count(), local_rank(), local_count()) == (0, 1, 0, 1)
     assert is_main_process()
+
+
+TORCHRUN = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"RANK": "one"}, "RANK is 'one'"),
+        ({"RANK": "-1"}, "RANK is '-1'"),
+        ({"RANK": "1.0"}, r"RANK is '1\.0'"),
+        ({"RANK": "2"}, "RANK is 2, but WORLD_SIZE is 2"),
+        ({"RANK": ""}, "RANK is not set"),
+        ({"WORLD_SIZE": "two"}, "WORLD_SIZE is 'two'"),
+        ({"WORLD_SIZE": "0"}, "WORLD_SIZE is '0'"),
+        ({"WORLD_SIZE": ""}, "RANK is 1, but WORLD_SIZE is not set"),
+        ({"LOCAL_RANK": "x"}, "LOCAL_RANK is 'x'"),
+        ({"LOCAL_WORLD_SIZE": "0"}, "LOCAL_WORLD_SIZE is '0'"),
+        ({"MASTER_ADDR": ""}, "MASTER_ADDR is not set"),
+        ({"MASTER_PORT": ""}, "MASTER_PORT is not set"),
+        ({"MASTER_PORT": "http"}, "MASTER_PORT is 'http'"),
+        ({"MASTER_PORT": "65536"}, "MASTER_PORT is '65536'.* 1 to 65535"),
+    ],
+)
+def test_what_is_wrong_with_the_variables_of_torchrun_is_named(changed, named, monkeypatch):
+    for name, value in {**TORCHRUN, **changed}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match=f"{named}.*: start several processes with torchrun"):
+        _ = process_rank(), local_rank(), local_count(), meeting_point()
 
 
 def test_importing_the_library_leaves_the_process_alone():

@@ -17,14 +17,7 @@ __all__: list[str] = []
 
 # AutoPeftModelForSequenceClassification finds it by its name.
 class PeftModelForSequenceClassification(peft_model.PeftModelForSequenceClassification):  # type: ignore[misc]
-    """PEFT's own class for classifiers, which also trains and saves the heads of ours.
-
-    Args:
-        model: a classifier.
-        peft_config: of the adapter.
-        adapter_name: of the adapter.
-        settings: as for PEFT's class.
-    """
+    """PEFT's own class for classifiers, which also trains and saves the heads of ours."""
 
     def __init__(
         self, model: Any, peft_config: Any, adapter_name: str = "default", **settings: Any

@@ -19,10 +19,6 @@ __all__ = ["merge"]
 def merge(folder: Path, output: Path) -> Path:
     """Write the merged model; return the folder of the base model.
 
-    Args:
-        folder: of the adapters.
-        output: new folder for the whole model.
-
     Raises:
         FileNotFoundError: no adapters there, or their base model is gone.
         FileExistsError: the output folder exists.

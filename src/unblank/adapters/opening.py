@@ -24,13 +24,7 @@ _FOR_TRAINING = ("optimizer.safetensors", "trainer.json", TRAINING_NAME, f"{SHAR
 def load_adapted(
     folder: Path, *, device: str = "auto", dtype: str | torch.dtype | None = None
 ) -> tuple[Any, "PreTrainedTokenizerFast"]:
-    """Return base model with adapter, and tokenizer; arguments and errors as for `unblank.load`.
-
-    Args:
-        folder: of the adapter.
-        device: of the model.
-        dtype: of the base model.
-    """
+    """Return base model with adapter, and tokenizer; arguments and errors as for `unblank.load`."""
     refuse_links_out(folder)
     require_undamaged(folder)
     record = AdapterRecord.read(folder)

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from unblank.data.length_groups import length_batches
 from unblank.families.table import family_of_model_type
 from unblank.tokenization.encoding import encode_texts
 
@@ -48,10 +49,8 @@ def sentence_states(
         encoder, before = encoder.encoder, []
     room = config.max_position_embeddings - len(before) - len(after)
     encoded = [ids[:room] for ids in encode_texts(tokenizer, sentences)]
-    order = sorted(range(len(encoded)), key=lambda number: len(encoded[number]))
     found: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(encoded)
-    for start in range(0, len(order), batch_size):
-        numbers = order[start : start + batch_size]
+    for numbers in length_batches(list(map(len, encoded)), batch_size):
         rows = [[*before, *encoded[number], *after] for number in numbers]
         longest = max(map(len, rows))
         ids_BT = torch.tensor([row + [special.pad] * (longest - len(row)) for row in rows])

@@ -17,7 +17,7 @@ from unblank.integrity import digest_damage, read_record, seal, write_atomically
 from unblank.plurals import counted
 from unblank.terminal_text import print_message
 
-__all__ = ["AnswerFile", "require_absent", "resume_hint_on_failure"]
+__all__ = ["AnswerFile", "require_free", "resume_hint_on_failure"]
 
 _SO_FAR = "answers_so_far"
 """Key of the record under which size and hash of the answers are."""
@@ -47,9 +47,8 @@ class AnswerFile:
         self.part = path.with_name(path.name + ".part")
         self._record = path.with_name(path.name + ".part.json")
         self._task = {**task, _OVERWRITE: True} if overwrite else task
-        if not overwrite:
-            require_absent(path)
-        elif not self._goes_on():
+        require_free(path, overwrite=overwrite)
+        if overwrite and not self._goes_on():
             self.part.unlink(missing_ok=True)
             self._record.unlink(missing_ok=True)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -150,9 +149,11 @@ class AnswerFile:
             file.truncate(num_whole)
 
 
-def require_absent(path: Path) -> None:
-    """Raise FileExistsError if there is a file already."""
-    if path.exists():
+def require_free(path: Path, *, overwrite: bool) -> None:
+    """Raise FileExistsError for a folder, and for a file that is not to be replaced."""
+    if path.is_dir():
+        raise FileExistsError(f"{path} is a folder: choose the name of a file as --output")
+    if path.exists() and not overwrite:
         raise FileExistsError(f"{path} already exists: choose another --output, or add --overwrite")
 
 

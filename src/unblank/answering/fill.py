@@ -37,15 +37,15 @@ def fill_records(
     output: Path,
     options: DecodingOptions,
     *,
-    text_field: str = "text",
-    text_unit: TextUnit = "line",
-    order: FillingOrder | None = None,
-    rules: Sequence[Rule] = (),
-    rules_field: str | None = None,
-    batch_size: int = 16,
-    with_tokens: bool = False,
-    overwrite: bool = False,
-    retriever: Retriever | None = None,
+    text_field: str,
+    text_unit: TextUnit,
+    order: FillingOrder | None,
+    rules: Sequence[Rule],
+    rules_field: str | None,
+    batch_size: int,
+    with_tokens: bool,
+    overwrite: bool,
+    retriever: Retriever | None,
 ) -> Iterator[dict[str, Any]]:
     """Return an iterator over the answers to all records of a file, in order, as they are filled.
 
@@ -156,13 +156,7 @@ def _check_passages(retriever: Retriever | None, text: str, rules: Sequence[Rule
 
 
 def _fill_record(result: FillResult, *, with_tokens: bool, with_marks: bool) -> dict[str, Any]:
-    """Return a filled text as plain values.
-
-    Args:
-        result: with its alternatives.
-        with_tokens: add the tokens of every fill, and the likely ones in their place.
-        with_marks: say of each blank of the best filling whether the model abstained.
-    """
+    """Return a filled text as plain values."""
     of_blanks = [dict(choices) for choices in result.choices]
     found: list[dict[str, Any]] = [
         {

@@ -117,11 +117,6 @@ def read_given(
 def listed_texts(place: str, name: str, value: str | list[str]) -> list[str]:
     """Return a list of texts, which a table holds as JSON.
 
-    Args:
-        place: of the record, for messages.
-        name: of the field.
-        value: what it holds.
-
     Raises:
         ValueError: it is none.
     """

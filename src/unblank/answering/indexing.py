@@ -37,7 +37,7 @@ _Group = list[tuple[str, str]]
 
 
 def index_texts(
-    texts: TextFiles, output: Path, *, passage_words: int = 100, overwrite: bool = False
+    texts: TextFiles, output: Path, *, passage_words: int, overwrite: bool
 ) -> IndexReport | None:
     """Write an index of texts; return what it holds, in the main process.
 

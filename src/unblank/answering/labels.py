@@ -43,11 +43,6 @@ def label_questions(
 
     Such a label is left out.
 
-    Args:
-        task: what is asked.
-        record: its fields, with a label or without.
-        place: of the record, for messages.
-
     Raises:
         ValueError: a field is missing, or there is nothing to ask.
     """

@@ -139,9 +139,9 @@ def predict_records(
     input_path: Path,
     output: Path,
     *,
-    abstain_below: float = 0.0,
-    batch_size: int = 32,
-    overwrite: bool = False,
+    abstain_below: float,
+    batch_size: int,
+    overwrite: bool,
 ) -> PredictedRecords:
     """Return the predictions of all records of a file, which are made as they are gone through.
 

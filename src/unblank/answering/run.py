@@ -15,7 +15,8 @@ from typing import Any, Generic, TypeVar
 
 from unblank.answering.answer_file import AnswerFile, resume_hint_on_failure
 from unblank.answering.given import GivenRecords
-from unblank.answering.together import RecordWindow, SharedAnswers, batches_of, refuse_parts
+from unblank.answering.together import RecordWindow, SharedAnswers, refuse_parts
+from unblank.data.length_groups import length_batches
 from unblank.data.records import Record
 from unblank.data.written_records import flattened, is_table, require_writable, write_records
 from unblank.engine.replicas import join_replicas
@@ -199,7 +200,7 @@ def answer_in_batches(
         on_batch: called with the number of questions of each batch that is answered.
     """
     found: dict[int, dict[str, Any]] = {}
-    for batch in batches_of(dict(enumerate(map(length_of, questions))), batch_size):
+    for batch in length_batches(list(map(length_of, questions)), batch_size):
         found |= zip(batch, answer([questions[number] for number in batch]), strict=True)
         on_batch(len(batch))
     return [found[number] for number in range(len(questions))]

@@ -36,32 +36,21 @@ def score_records(
     output: Path,
     options: ScoringOptions,
     *,
-    candidates: Sequence[str] = (),
-    candidates_field: str | None = None,
-    text_field: str = "text",
-    text_unit: TextUnit = "line",
-    batch_size: int = 16,
-    overwrite: bool = False,
-    retriever: Retriever | None = None,
+    candidates: Sequence[str],
+    candidates_field: str | None,
+    text_field: str,
+    text_unit: TextUnit,
+    batch_size: int,
+    overwrite: bool,
+    retriever: Retriever | None,
 ) -> Iterator[dict[str, Any]]:
     """Return an iterator over the scores for all records of a file, in order, as they are made.
 
     The output is there once all of them were taken. Processes that torchrun started share out the
     records; all but the main one give none.
 
-    Args:
-        unblank: the model.
-        folder: of the model; a run goes on only with the same weights.
-        input_path: file of texts.
-        output: file for the answers: .jsonl, .csv, .tsv or .parquet.
-        options: how candidates are scored.
-        candidates: of every text.
-        candidates_field: or the field that lists those of a text; in a table as JSON.
-        text_field: field of the text, or a text with fields in braces.
-        text_unit: what a text of a .txt file is.
-        batch_size: texts scored together.
-        overwrite: replace the output if it is there.
-        retriever: of this model, gives each text passages.
+    The other arguments and errors are those of `fill_records`; the candidates of every text are
+    given, or the field that lists those of each, in a table as JSON.
 
     Raises:
         FileNotFoundError: no such input.

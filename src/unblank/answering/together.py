@@ -17,12 +17,13 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from unblank.answering.answer_file import AnswerFile, require_absent, resume_hint_on_failure
+from unblank.answering.answer_file import AnswerFile, require_free, resume_hint_on_failure
+from unblank.data.length_groups import length_batches
 from unblank.engine.parallel import World
 from unblank.load_balancing import padded_size, share_out
 from unblank.progress_bars import counting_bar
 
-__all__ = ["RecordWindow", "SharedAnswers", "batches_of", "refuse_parts"]
+__all__ = ["RecordWindow", "SharedAnswers", "refuse_parts"]
 
 _Question = TypeVar("_Question")
 
@@ -38,25 +39,6 @@ class RecordWindow(Generic[_Question]):
 
     questions: Mapping[int, _Question]
     known: Mapping[int, Any] = field(default_factory=dict)
-
-
-def batches_of(
-    lengths: Mapping[int, int], batch_size: int, *, longest_first: bool = False
-) -> list[list[int]]:
-    """Return the batches in which the records of a window are answered: of similar length.
-
-    Args:
-        lengths: number of a record -> its length.
-        batch_size: records of a batch.
-        longest_first: or the shortest.
-
-    Example:
-        >>> batches_of({0: 5, 1: 9, 2: 1}, 2)
-        [[2, 0], [1]]
-    """
-    sign = -1 if longest_first else 1
-    by_length = sorted(lengths, key=lambda number: sign * lengths[number])
-    return [by_length[start : start + batch_size] for start in range(0, len(lengths), batch_size)]
 
 
 class SharedAnswers:
@@ -91,8 +73,7 @@ class SharedAnswers:
         if world.is_main:
             self._clear_others(overwrite)
         world.wait()
-        if not overwrite:
-            require_absent(output)
+        require_free(output, overwrite=overwrite)
         # What is done is known by the number of batches, so they must stay the same.
         by_batches = {**task, "batch_size": batch_size, "shared_by": "lengths in all windows"}
         self._file = AnswerFile(self._own(world.rank), by_batches, overwrite=overwrite)
@@ -114,7 +95,7 @@ class SharedAnswers:
             length_of: a question -> its length, by which it is sorted, and shares are balanced.
             answer: answers a batch, as JSON can hold it.
             doing: beside the progress bar.
-            longest_first: as for `batches_of`.
+            longest_first: as for `length_batches`.
             what: a batch that is written is called, and several are, for a message.
         """
         file, num_done = self._file, len(self._file)
@@ -158,12 +139,14 @@ class SharedAnswers:
     ) -> list[list[int]]:
         """Return the batches of the next window that this process answers."""
         lengths = {number: length_of(one) for number, one in window.questions.items()}
-        batches = batches_of(lengths, self._batch_size, longest_first=longest_first)
-        costs = [padded_size([lengths[number] for number in batch]) for batch in batches]
+        numbers, sizes = list(lengths), list(lengths.values())
+        batches = length_batches(sizes, self._batch_size, longest_first=longest_first)
+        costs = [padded_size([sizes[index] for index in batch]) for batch in batches]
         shares = share_out(costs, self._world.size, self._loads)
         for rank, share in enumerate(shares):
             self._loads[rank] += sum(costs[index] for index in share)
-        return [batches[index] for index in shares[self._world.rank]]
+        own = [batches[share] for share in shares[self._world.rank]]
+        return [[numbers[index] for index in batch] for batch in own]
 
     def _append(self, window: int, numbers: Sequence[int], answers: Sequence[Any]) -> None:
         line = {"window": window, "numbers": list(numbers), "answers": list(answers)}

@@ -41,12 +41,7 @@ def build_ganlm(size: Size) -> GanLMForPreTraining:
 
 
 def timed_ganlm_config(size: Size, **fields: Any) -> GanLMConfig:
-    """Return the configuration of a GanLM of a size.
-
-    Args:
-        size: the size.
-        **fields: further fields of the configuration.
-    """
+    """Return the configuration of a GanLM of a size."""
     return GanLMConfig(
         vocab_size=size.vocabulary,
         hidden_size=size.width,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from unblank.bench.worker import cpu_seconds
+from unblank.process import core_count
 
 __all__ = ["OthersShare", "machine"]
 
@@ -18,7 +19,7 @@ def machine() -> dict[str, Any]:
     """Return what the figures depend on: processor, cores, memory, versions, time."""
     return {
         "processor": _processor(),
-        "cores": _num_cores(),
+        "cores": core_count(),
         "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1),
         "system": platform.platform(),
         "python": platform.python_version(),
@@ -53,10 +54,6 @@ def _busy_and_total_ticks() -> tuple[int, int] | None:
     user, nice, system, idle, wait, *interrupts = map(int, first_line.split()[1:9])
     busy = user + nice + system + sum(interrupts)
     return busy, busy + idle + wait
-
-
-def _num_cores() -> int | None:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _processor() -> str:

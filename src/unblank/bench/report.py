@@ -93,7 +93,7 @@ def compare_rates(
     name: str,
     unit: str,
     peer_name: str,
-    target: Target | None = None,
+    target: Target | None,
     floor: str = "",
 ) -> ReportRow:
     """Return the row of two rates; a ratio above 1 is in our favour."""
@@ -116,7 +116,7 @@ def compare_times(
     name: str,
     peer_name: str,
     unit: str = "s/step",
-    target: Target | None = None,
+    target: Target | None,
     floor: str = "",
 ) -> ReportRow:
     """Return the row of the seconds of two steps; a ratio below 1 is in our favour."""

@@ -64,9 +64,6 @@ class CalibrationReport:
     def write(self, folder: Path) -> list[str]:
         """Write `NAME.json`, and `NAME.png` with the reliability and risk against coverage.
 
-        Args:
-            folder: made if it is not there.
-
         Returns:
             Lines that say where they are, or why there is no picture.
         """

@@ -1,7 +1,7 @@
 """`unblank align`: how alike the states of translations are, before and after fine-tuning."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,9 +63,7 @@ class AlignSettings:
         check_values(self)
 
 
-def parse(words: Sequence[str]) -> AlignSettings:
-    """Return the settings that the words give; errors as for `parse_settings`."""
-    return parse_settings("align", AlignSettings, words)
+parse = partial(parse_settings, "align", AlignSettings)
 
 
 def run(settings: AlignSettings) -> None:

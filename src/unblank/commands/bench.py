@@ -1,6 +1,5 @@
 """`unblank bench`: measures speed and memory beside the peers; prints a table, writes JSON."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -40,9 +39,7 @@ class BenchSettings:
         check_values(self)
 
 
-def parse(words: Sequence[str]) -> BenchSettings:
-    """Return the settings that the words give; errors as for `parse_settings`."""
-    return parse_settings("bench", BenchSettings, words)
+parse = partial(parse_settings, "bench", BenchSettings)
 
 
 def run(settings: BenchSettings) -> None:

@@ -1,6 +1,6 @@
 """`unblank calibrate`: learns from labelled examples how often a model is right."""
 
-from collections.abc import Sequence
+from functools import partial
 
 from unblank.calibrating.settings import CalibrateSettings
 from unblank.commands.parsing import parse_settings
@@ -9,9 +9,7 @@ from unblank.terminal_text import print_message
 __all__ = ["parse", "run"]
 
 
-def parse(words: Sequence[str]) -> CalibrateSettings:
-    """Return the settings that the words give; errors as for `parse_settings`."""
-    return parse_settings("calibrate", CalibrateSettings, words)
+parse = partial(parse_settings, "calibrate", CalibrateSettings)
 
 
 def run(settings: CalibrateSettings) -> None:

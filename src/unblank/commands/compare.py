@@ -1,7 +1,7 @@
 """`unblank compare`: pretrains variants of a model, measures each, and prints one table."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from unblank.commands.parsing import parse_settings
@@ -37,9 +37,7 @@ class CompareSettings:
         check_values(self)
 
 
-def parse(words: Sequence[str]) -> CompareSettings:
-    """Return the settings that the words give; errors as for `parse_settings`."""
-    return parse_settings("compare", CompareSettings, words)
+parse = partial(parse_settings, "compare", CompareSettings)
 
 
 def run(settings: CompareSettings) -> None:

@@ -1,8 +1,8 @@
 """`unblank demo`: from nothing to filled blanks in minutes, without a download."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -53,9 +53,7 @@ class DemoSettings:
         check_values(self)
 
 
-def parse(words: Sequence[str]) -> DemoSettings:
-    """Return the settings that the words give; errors as for `parse_settings`."""
-    return parse_settings("demo", DemoSettings, words)
+parse = partial(parse_settings, "demo", DemoSettings)
 
 
 def run(settings: DemoSettings) -> None:

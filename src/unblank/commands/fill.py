@@ -1,6 +1,6 @@
 """`unblank fill`: fills the blanks of texts; coloured lines, JSON lines or a file come out."""
 
-from collections.abc import Sequence
+from functools import partial
 
 from unblank.commands.fill_settings import FillSettings
 from unblank.commands.parsing import parse_settings
@@ -15,9 +15,7 @@ _USUAL = (
 """Settings that `--help` shows; `--help-all` shows all."""
 
 
-def parse(words: Sequence[str]) -> FillSettings:
-    """Return the settings that the words give; errors as for `parse_settings`."""
-    return parse_settings("fill", FillSettings, words, usual=_USUAL)
+parse = partial(parse_settings, "fill", FillSettings, usual=_USUAL)
 
 
 def run(settings: FillSettings) -> None:

@@ -16,6 +16,7 @@ from unblank.commands.texts import (
     Refused,
     each_text,
     print_json,
+    print_refused,
     raise_any,
     raise_refused,
     require_files,
@@ -27,7 +28,7 @@ from unblank.generation.infill import Filler
 from unblank.generation.options import FillingOrder
 from unblank.generation.passages import require_plain_search
 from unblank.generation.results import FillResult, TokenEvent
-from unblank.retrieval.retriever import PassageValues, Retriever
+from unblank.retrieval.retriever import PassageValues
 from unblank.rules.rule import Rule
 from unblank.terminal_text import print_message
 
@@ -56,7 +57,7 @@ def fill_and_print(settings: FillSettings) -> None:
     if settings.stream:
         for text in texts:
             if isinstance(text, Refused):
-                _print_refusal(console, text)
+                print_refused(text, console, "filled", as_json=False)
             else:
                 _print_stream(console, filler, text, order, rules)
     while batch := list(islice(texts, settings.batch_size)):
@@ -65,10 +66,10 @@ def fill_and_print(settings: FillSettings) -> None:
         results = iter(found)
         for text in batch:
             answer = text if isinstance(text, Refused) else next(results)
-            if settings.json:
+            if isinstance(answer, Refused):
+                print_refused(answer, console, "filled", as_json=settings.json)
+            elif settings.json:
                 print_json(answer.to_dict())
-            elif isinstance(answer, Refused):
-                _print_refusal(console, answer)
             else:
                 _print_fill(console, answer, with_tokens=settings.tokens)
     raise_any(problems)
@@ -80,7 +81,8 @@ def _print_retrieved(unblank: Unblank, settings: FillSettings) -> None:
     if settings.given_rules():
         raise ValueError("rules and passages cannot be combined: leave --rules or --retrieve out")
     order = settings.filling_order()
-    retriever = Retriever(unblank, Path(str(settings.retrieve)), settings.top)
+    retriever = settings.retriever(unblank)
+    assert retriever is not None
     console = TextConsole(highlight=False, soft_wrap=True)
     problems: list[str] = []
     options = asdict(settings.decoding())
@@ -90,10 +92,7 @@ def _print_retrieved(unblank: Unblank, settings: FillSettings) -> None:
 
     for answer in each_text(texts_of(settings.text, settings), filled, problems):
         if isinstance(answer, Refused):
-            if settings.json:
-                print_json(answer.to_dict())
-            else:
-                _print_refusal(console, answer)
+            print_refused(answer, console, "filled", as_json=settings.json)
             continue
         result, passages = answer
         if settings.json:
@@ -111,9 +110,7 @@ def fill_to_file(settings: FillSettings) -> Iterator[dict[str, Any]]:
     """Return an iterator over the answers to the texts of a file; see `fill_records`."""
     input_path, output = require_files(settings)
     unblank = _opened(settings)
-    retriever = None
-    if settings.retrieve is not None:
-        retriever = Retriever(unblank, Path(settings.retrieve), settings.top)
+    retriever = settings.retriever(unblank)
     answers = fill_records(
         unblank,
         Path(settings.model),
@@ -151,10 +148,6 @@ def _opened(settings: FillSettings) -> Unblank:
                 f"abstains below {learned:.3g}, as learned in calibrating (--abstain-below)"
             )
     return unblank
-
-
-def _print_refusal(console: TextConsole, refused: Refused) -> None:
-    console.print(Text(f"{refused.text}  ").append(f"not filled: {refused.reason}", style="yellow"))
 
 
 def _print_fill(console: TextConsole, result: FillResult, *, with_tokens: bool) -> None:

@@ -3,9 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Annotated
 
-from unblank.commands.file_settings import FileSettings
-from unblank.commands.retrieval_settings import RetrievalSettings
-from unblank.commands.rule_settings import RuleSettings
+from unblank.commands.shared_settings import FileSettings, RetrievalSettings, RuleSettings
 from unblank.generation.options import DecodingOptions, FillingOrder
 from unblank.settings.choices import DType
 from unblank.settings.marks import Excludes, PathText, Positional

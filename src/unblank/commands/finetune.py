@@ -1,7 +1,8 @@
 """`unblank finetune`: fine-tunes a model on your own examples."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import replace
+from functools import partial
 
 from unblank.commands.parsing import GivenSettings, parse_recipe
 from unblank.finetuning.settings import FinetuneSettings
@@ -39,9 +40,7 @@ A recipe is a YAML file with the same names, or recipe:NAME: `unblank recipes` l
 several processes: torchrun --nproc-per-node N -m unblank finetune ..."""
 
 
-def parse(words: Sequence[str]) -> GivenSettings[FinetuneSettings]:
-    """Return the run that the words describe; errors as for `parse_recipe`."""
-    return parse_recipe("finetune", FinetuneSettings, words, about=_ABOUT, usual=_USUAL)
+parse = partial(parse_recipe, "finetune", FinetuneSettings, about=_ABOUT, usual=_USUAL)
 
 
 def run(parsed: GivenSettings[FinetuneSettings]) -> None:

@@ -1,6 +1,6 @@
 """`unblank generate`: sources in, answers out in their order, and scores of them."""
 
-from collections.abc import Sequence
+from functools import partial
 
 from unblank.commands.generate_settings import GenerateSettings
 from unblank.commands.parsing import parse_settings
@@ -15,9 +15,7 @@ _USUAL = (
 """Settings that `--help` shows; `--help-all` shows all."""
 
 
-def parse(words: Sequence[str]) -> GenerateSettings:
-    """Return the settings that the words give; errors as for `parse_settings`."""
-    return parse_settings("generate", GenerateSettings, words, usual=_USUAL)
+parse = partial(parse_settings, "generate", GenerateSettings, usual=_USUAL)
 
 
 def run(settings: GenerateSettings) -> None:

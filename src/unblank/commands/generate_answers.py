@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from rich.text import Text
 
-from unblank.answering.answer_file import require_absent
+from unblank.answering.answer_file import require_free
 from unblank.api import load
 from unblank.commands.generate_files import write_answers
 from unblank.commands.generate_input import Job, read_job, require_some
@@ -24,6 +24,7 @@ from unblank.generation.seq2seq import SourceAnswerer
 from unblank.metrics.text import TextScores, score_texts
 from unblank.plurals import counted
 from unblank.process import is_main_process
+from unblank.rules.glossary import is_met
 from unblank.rules.rule import Rule
 from unblank.terminal_text import print_message, print_result
 
@@ -32,8 +33,8 @@ __all__ = ["generate_and_print"]
 
 def generate_and_print(settings: GenerateSettings) -> None:
     """Answer the sources and score the answers; errors as for `run`."""
-    if settings.output is not None and not settings.overwrite:
-        require_absent(settings.output)
+    if settings.output is not None:
+        require_free(settings.output, overwrite=settings.overwrite)
     job = read_job(settings)
     if job.references is not None:
         _score(settings, [""], job.references[:1])  # a missing package must not cost hours
@@ -89,16 +90,10 @@ def _tell_of_terms(terms: Sequence[Sequence[str]], job: Job, predictions: Sequen
     num_terms = num_met = 0
     for number, (found, prediction) in enumerate(zip(terms, predictions, strict=True)):
         if is_answered(job, number):
-            written = _bare(prediction)
             num_terms += len(found)
-            num_met += sum(any(_bare(form) in written for form in one.split("|")) for one in found)
+            num_met += sum(is_met(forms, prediction) for forms in found)
     share = f" ({num_met / num_terms:.1%})" if num_terms else ""
     print_message(f"glossary: {num_met:,} of {counted(num_terms, 'term')} met{share}")
-
-
-def _bare(text: str) -> str:
-    """Return a text without what a tokenizer may change: case, and space around punctuation."""
-    return "".join(text.split()).casefold()
 
 
 def _checked(answerer: SourceAnswerer, job: Job, *, is_file: bool) -> Job:

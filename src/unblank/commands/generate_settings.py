@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
-from unblank.commands.rule_settings import RuleSettings
+from unblank.commands.shared_settings import RuleSettings
 from unblank.data.fields import field_names
 from unblank.data.written_records import require_writable
 from unblank.generation.options import GenerationOptions

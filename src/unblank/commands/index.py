@@ -1,7 +1,7 @@
 """`unblank index`: makes an index of passages of one's own files, for `--retrieve`."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -43,9 +43,7 @@ class IndexSettings:
         check_values(self)
 
 
-def parse(words: Sequence[str]) -> IndexSettings:
-    """Return the settings that the words give; errors as for `parse_settings`."""
-    return parse_settings("index", IndexSettings, words)
+parse = partial(parse_settings, "index", IndexSettings)
 
 
 def run(settings: IndexSettings) -> None:

@@ -1,7 +1,7 @@
 """`unblank info`: what a folder holds, where it comes from and what can be done with it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from unblank.commands.parsing import parse_settings
@@ -29,9 +29,7 @@ class InfoSettings:
     """Print one JSON object."""
 
 
-def parse(words: Sequence[str]) -> InfoSettings:
-    """Return the settings that the words give; errors as for `parse_settings`."""
-    return parse_settings("info", InfoSettings, words)
+parse = partial(parse_settings, "info", InfoSettings)
 
 
 def run(settings: InfoSettings) -> None:

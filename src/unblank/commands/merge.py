@@ -1,7 +1,7 @@
 """`unblank merge`: adds trained LoRA adapters to their base model, as a plain model folder."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from unblank.commands.parsing import parse_settings
@@ -27,9 +27,7 @@ class MergeSettings:
     """New folder for the merged model."""
 
 
-def parse(words: Sequence[str]) -> MergeSettings:
-    """Return the settings that the words give; errors as for `parse_settings`."""
-    return parse_settings("merge", MergeSettings, words)
+parse = partial(parse_settings, "merge", MergeSettings)
 
 
 def run(settings: MergeSettings) -> None:

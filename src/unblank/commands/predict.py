@@ -1,7 +1,7 @@
 """`unblank predict`: the labels of every record of a file, and a report if it has labels."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,9 +69,7 @@ class PredictSettings:
         check_values(self)
 
 
-def parse(words: Sequence[str]) -> PredictSettings:
-    """Return the settings that the words give; errors as for `parse_settings`."""
-    return parse_settings("predict", PredictSettings, words)
+parse = partial(parse_settings, "predict", PredictSettings)
 
 
 def run(settings: PredictSettings) -> None:
@@ -99,14 +97,13 @@ def run(settings: PredictSettings) -> None:
 def predict_to_file(settings: PredictSettings) -> "PredictedRecords":
     """Return the predictions, which are made as they are gone through; see `predict_records`."""
     from unblank.adapters.calibration import calibration_of
-    from unblank.answering.answer_file import require_absent
+    from unblank.answering.answer_file import require_free
     from unblank.answering.predict import predict_records
     from unblank.data.written_records import require_writable
     from unblank.finetuning.labels.tuned import open_tuned
 
     require_writable(settings.output)  # before a model is opened
-    if not settings.overwrite:
-        require_absent(settings.output)
+    require_free(settings.output, overwrite=settings.overwrite)
     folder = Path(settings.model)
     tuned = open_tuned(
         folder,

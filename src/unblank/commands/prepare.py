@@ -1,6 +1,6 @@
 """`unblank prepare`: tokenizes the text of a pretraining run beforehand."""
 
-from collections.abc import Sequence
+from functools import partial
 
 from unblank.commands.parsing import GivenSettings, parse_recipe
 from unblank.commands.pretrain import complete_settings
@@ -26,17 +26,15 @@ What an interrupted command has finished is not done again. To use several proce
 torchrun --nproc-per-node N -m unblank prepare ..."""
 
 
-def parse(words: Sequence[str]) -> GivenSettings[PretrainSettings]:
-    """Return the run that the words describe; errors as for `parse_recipe`."""
-    return parse_recipe(
-        "prepare",
-        PretrainSettings,
-        words,
-        about=_ABOUT,
-        usual=_USUAL,
-        has_dry_run=False,
-        complete=complete_settings,
-    )
+parse = partial(
+    parse_recipe,
+    "prepare",
+    PretrainSettings,
+    about=_ABOUT,
+    usual=_USUAL,
+    has_dry_run=False,
+    complete=complete_settings,
+)
 
 
 def run(parsed: GivenSettings[PretrainSettings]) -> None:

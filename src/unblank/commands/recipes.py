@@ -1,7 +1,7 @@
 """`unblank recipes`: the recipes that come with the library, and what one of them says."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from unblank.commands.parsing import parse_settings
@@ -32,9 +32,7 @@ class RecipesSettings:
             raise ValueError("give a name to show, and none to list: unblank recipes [show NAME]")
 
 
-def parse(words: Sequence[str]) -> RecipesSettings:
-    """Return the settings that the words give; errors as for `parse_settings`."""
-    return parse_settings("recipes", RecipesSettings, words)
+parse = partial(parse_settings, "recipes", RecipesSettings)
 
 
 def run(settings: RecipesSettings) -> None:

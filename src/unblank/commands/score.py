@@ -1,13 +1,13 @@
 """`unblank score`: scores candidates for a blank, or for what answers a source."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from unblank.commands.file_settings import FileSettings
 from unblank.commands.parsing import parse_settings
-from unblank.commands.retrieval_settings import RetrievalSettings
+from unblank.commands.shared_settings import FileSettings, RetrievalSettings
 from unblank.settings.choices import Context, DType, Normalization
 from unblank.settings.marks import Excludes, Needs, PathText, Positional
 from unblank.settings.ranges import NotNegative, Positive, check_values
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from unblank.api import Unblank
     from unblank.generation.candidates import ScoringOptions
     from unblank.generation.results import Scores
-    from unblank.retrieval.retriever import Retriever
 
 __all__ = ["ScoreSettings", "parse", "run", "score_to_file"]
 
@@ -108,9 +107,7 @@ _HEADINGS = {
 }
 
 
-def parse(words: Sequence[str]) -> ScoreSettings:
-    """Return the settings that the words give; errors as for `parse_settings`."""
-    return parse_settings("score", ScoreSettings, words)
+parse = partial(parse_settings, "score", ScoreSettings)
 
 
 def run(settings: ScoreSettings) -> None:
@@ -125,6 +122,7 @@ def run(settings: ScoreSettings) -> None:
         Refused,
         each_text,
         print_json,
+        print_refused,
         raise_any,
         raise_refused,
         texts_of,
@@ -148,8 +146,7 @@ def run(settings: ScoreSettings) -> None:
     options = asdict(_options(settings))
     console = TextConsole(highlight=False)
     problems: list[str] = []
-
-    retriever = _retriever(unblank, settings)
+    retriever = settings.retriever(unblank)
 
     def scored(text: str) -> "tuple[str, Scores, list[dict[str, Any]]]":
         if retriever is None:
@@ -158,10 +155,7 @@ def run(settings: ScoreSettings) -> None:
 
     for answer in each_text(texts_of(settings.text, settings), scored, problems):
         if isinstance(answer, Refused):
-            if settings.json:
-                print_json(answer.to_dict())
-            else:
-                console.print(f"{answer.text}  not scored: {answer.reason}", markup=False)
+            print_refused(answer, console, "scored", as_json=settings.json)
             continue
         text, scores, passages = answer
         if settings.json:
@@ -187,7 +181,7 @@ def score_to_file(settings: ScoreSettings) -> Iterator[dict[str, Any]]:
 
     input_path, output = require_files(settings)
     unblank = _opened(settings)
-    retriever = _retriever(unblank, settings)
+    retriever = settings.retriever(unblank)
     answers = score_records(
         unblank,
         Path(settings.model),
@@ -203,15 +197,6 @@ def score_to_file(settings: ScoreSettings) -> Iterator[dict[str, Any]]:
         retriever=retriever,
     )
     return with_report_at_end(answers, retriever)
-
-
-def _retriever(unblank: "Unblank", settings: ScoreSettings) -> "Retriever | None":
-    """Return what finds passages, if an index is given."""
-    if settings.retrieve is None:
-        return None
-    from unblank.retrieval.retriever import Retriever
-
-    return Retriever(unblank, Path(settings.retrieve), settings.top)
 
 
 def _options(settings: ScoreSettings) -> "ScoringOptions":

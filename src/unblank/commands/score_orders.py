@@ -5,7 +5,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from unblank.api import Unblank
-from unblank.commands.texts import GivenText, Refused, each_text, print_json, raise_any
+from unblank.commands.texts import (
+    GivenText,
+    Refused,
+    each_text,
+    print_json,
+    print_refused,
+    raise_any,
+)
 from unblank.consoles import TextConsole
 from unblank.generation.order_scores import OrderScores
 
@@ -34,10 +41,7 @@ def print_order_scores(
 
     for answer in each_text(texts, scored, problems):
         if isinstance(answer, Refused):
-            if as_json:
-                print_json(answer.to_dict())
-            else:
-                console.print(f"{answer.text}  not scored: {answer.reason}", markup=False)
+            print_refused(answer, console, "scored", as_json=as_json)
         elif as_json:
             print_json(_values(*answer, list(answers)))
         else:

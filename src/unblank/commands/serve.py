@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from unblank.commands.parsing import parse_settings
@@ -110,9 +111,7 @@ def _named(kind: str, given: Sequence[str]) -> dict[str, Path]:
     return named
 
 
-def parse(words: Sequence[str]) -> ServeSettings:
-    """Return the settings that the words give; errors as for `parse_settings`."""
-    return parse_settings("serve", ServeSettings, words)
+parse = partial(parse_settings, "serve", ServeSettings)
 
 
 def run(settings: ServeSettings) -> None:
@@ -128,21 +127,27 @@ def run(settings: ServeSettings) -> None:
 
     for package in ("fastapi", "uvicorn", "prometheus_client"):
         require_package(package, "serving")
-    from unblank.serving.opening import serve_models
+    from unblank.serving.application import build_application
+    from unblank.serving.opening import open_service, open_tasks
+    from unblank.serving.server import address_of, listen, serve_until_asked
 
-    serve_models(
-        settings.named_folders(),
-        settings.named_tasks(),
-        host=settings.host,
-        port=settings.port,
-        api_key=settings.api_key(),
-        allowed_origins=settings.allow_origin,
-        cache_tokens=settings.cache_tokens,
-        max_waiting=settings.max_waiting,
-        max_body=settings.max_body,
-        time_limit=settings.time_limit,
-        grace=settings.grace,
+    folders, task_files = settings.named_folders(), settings.named_tasks()
+    api_key = settings.api_key()
+    tasks = open_tasks(task_files)
+    bound = listen(settings.host, settings.port)  # before the models, which may take long to open
+    service = open_service(
+        folders,
+        tasks,
         device=settings.device,
         dtype=settings.dtype,
         calibration=settings.calibration,
+        cache_tokens=settings.cache_tokens,
+        max_waiting=settings.max_waiting,
+        time_limit=settings.time_limit,
+        api_key=api_key,
     )
+    app = build_application(
+        service, max_body=settings.max_body, allowed_origins=settings.allow_origin
+    )
+    print(f"serving {', '.join(folders)} on {address_of(bound)} (Ctrl-C ends it)", flush=True)
+    serve_until_asked(app, service, bound, settings.grace)

@@ -7,8 +7,7 @@ from typing import Any
 
 from unblank.commands.parsing import Variants, parse_settings
 from unblank.commands.words import named_values
-from unblank.showing.options import ShowPairOptions, ShowTaskOptions, ShowTextOptions
-from unblank.untrusted.json_text import read_json_object
+from unblank.showing.options import ShowPairOptions, ShowTaskOptions, ShowTextOptions, shows_pair
 
 __all__ = ["ShowPairSettings", "parse", "run"]
 
@@ -90,22 +89,9 @@ def run(settings: ShowTextOptions | ShowPairSettings | ShowTaskOptions) -> None:
 
 def _mode(words: Sequence[str]) -> str:
     """Return what the words ask for, by their names and the family of the model."""
-    flags = [word.partition("=")[0].replace("_", "-") for word in words]
-    if "--task" in flags:
+    flags = [word.partition("=")[0] for word in words if word.startswith("--")]
+    names = [flag.removeprefix("--").replace("-", "_") for flag in flags]
+    if "task" in names:
         return "--task"
-    is_pair = any(
-        flag in ("--encoder-decoder", "--translation") or flag.startswith("--seq2seq.")
-        for flag in flags
-    )
     folders = map(Path, named_values(words, "--model", "--tokenizer"))
-    return _PAIR if is_pair or any(map(_is_pair, folders)) else _TEXT
-
-
-def _is_pair(folder: Path) -> bool:
-    path = folder / "config.json"
-    if not path.is_file():
-        return False
-    from unblank.families.table import family_of_model_type
-
-    family = family_of_model_type(read_json_object(path).get("model_type"))
-    return family is not None and family.writes == "targets"
+    return _PAIR if shows_pair(names, folders) else _TEXT

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from unblank.answering.answer_file import require_absent
+from unblank.answering.answer_file import require_free
 from unblank.answering.given import read_given
-from unblank.commands.file_settings import FileSettings
+from unblank.commands.shared_settings import FileSettings
 from unblank.data.encodings import advise_on_line
 from unblank.data.fields import field_text
 from unblank.data.lines import decode_line
@@ -22,6 +22,7 @@ from unblank.plurals import counted
 from unblank.terminal_text import print_message, print_result
 
 if TYPE_CHECKING:
+    from unblank.consoles import TextConsole
     from unblank.retrieval.retriever import Retriever
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "each_text",
     "given_texts",
     "print_json",
+    "print_refused",
     "raise_any",
     "raise_refused",
     "refusals_said",
@@ -85,6 +87,17 @@ def each_text(
         except ValueError as error:
             problems.append(f"{one.where}: {error}")
             yield Refused(one.text, str(error))
+
+
+def print_refused(refused: Refused, console: "TextConsole", done: str, *, as_json: bool) -> None:
+    """Print why a text was not filled, or whatever is done to the others."""
+    if as_json:
+        print_json(refused.to_dict())
+    else:
+        from rich.text import Text
+
+        reason = f"not {done}: {refused.reason}"
+        console.print(Text(f"{refused.text}  ").append(reason, style="yellow"))
 
 
 def raise_any(problems: Sequence[str]) -> None:
@@ -144,8 +157,7 @@ def require_files(settings: FileSettings) -> tuple[Path, Path]:
     if settings.input is None or settings.output is None:
         raise ValueError("input and output belong together: give both")
     require_writable(settings.output)
-    if not settings.overwrite:
-        require_absent(settings.output)
+    require_free(settings.output, overwrite=settings.overwrite)
     return settings.input, settings.output
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,9 +51,7 @@ class TokenizeSettings(VocabularySettings):
         check_values(self)
 
 
-def parse(words: Sequence[str]) -> TokenizeSettings:
-    """Return the settings that the words give; errors as for `parse_settings`."""
-    return parse_settings("tokenize", TokenizeSettings, words)
+parse = partial(parse_settings, "tokenize", TokenizeSettings)
 
 
 def run(settings: TokenizeSettings) -> None:

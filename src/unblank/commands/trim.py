@@ -1,8 +1,8 @@
 """`unblank trim`: drops the tokens from a model that a text does not need; prints what changed."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -64,9 +64,7 @@ class TrimSettings:
             )
 
 
-def parse(words: Sequence[str]) -> TrimSettings:
-    """Return the settings that the words give; errors as for `parse_settings`."""
-    return parse_settings("trim", TrimSettings, words)
+parse = partial(parse_settings, "trim", TrimSettings)
 
 
 def run(settings: TrimSettings) -> None:

@@ -165,12 +165,7 @@ def _measure_step(
 
 
 def _has_settings(path: Path, settings: dict[str, Any]) -> bool:
-    """Return whether a run is finished; refuse what other settings have made.
-
-    Args:
-        path: what a run writes about itself: provenance, or its settings.
-        settings: of this recipe.
-    """
+    """Return whether a run is finished; refuse what other settings have made."""
     if not path.is_file():
         return False
     if path.name == PROVENANCE_NAME:

@@ -118,12 +118,7 @@ def _deferred(tensor: Tensor, source: Source) -> Tensor:
 
 
 def count_embeddings(fields: dict[str, Any], weights: dict[str, Tensor]) -> int:
-    """Return how many tokens an encoder has embeddings for, without rows that only pad its table.
-
-    Args:
-        fields: from `read_encoder`.
-        weights: from `read_encoder`.
-    """
+    """Return how many tokens an encoder has embeddings for, without rows that only pad them."""
     return int(fields.get("tokenizer_size") or weights["embed_tokens.weight"].shape[0])
 
 

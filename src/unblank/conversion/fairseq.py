@@ -102,9 +102,7 @@ def same_tables(tables: Mapping[str, Tensor], source: Source) -> list[str]:
     return differing
 
 
-def plan_table(
-    name: str, key: str, table: Tensor, *, num_rows: int, num_new: int = 0
-) -> PlannedTensor:
+def plan_table(name: str, key: str, table: Tensor, *, num_rows: int, num_new: int) -> PlannedTensor:
     """Return a plan to write an embedding table cut to `num_rows`, with new rows behind.
 
     New rows are drawn as the authors drew those of language tags (normal, deviation width ** -0.5),

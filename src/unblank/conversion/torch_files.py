@@ -36,9 +36,6 @@ def read_torch_file(path: Path) -> dict[str, Any]:
 
     Files of the format before torch 1.6 cannot be mapped and are read into memory.
 
-    Args:
-        path: a file written by `torch.save`.
-
     Raises:
         FileNotFoundError: no such file.
         ValueError: damaged, not a dictionary, it holds objects that would have to be executed, or

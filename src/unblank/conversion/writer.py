@@ -8,7 +8,6 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -65,7 +64,8 @@ class _ShardWriter:
             for name in names
         }
         index = {"metadata": {"total_size": self._total_bytes}, "weight_map": places}
-        _write_json(self._folder / "model.safetensors.index.json", index)
+        path = self._folder / "model.safetensors.index.json"
+        path.write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
         return paths
 
     def _write_shard(self) -> None:
@@ -149,7 +149,3 @@ def _write_config(plan: ConversionPlan, folder: Path, dtype: torch.dtype) -> Non
     plan.config.architectures = [plan.model_class.__name__]
     plan.config.dtype = dtype
     plan.config.save_pretrained(folder)
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -10,6 +10,7 @@ from unblank.data.remote import RemotePath
 from unblank.data.unpacking import OnRead
 from unblank.extras import optional_package
 from unblank.plurals import counted
+from unblank.untrusted.lfs_pointer import refuse_pointer
 
 __all__ = ["read_arrow"]
 
@@ -48,6 +49,7 @@ def read_arrow(
         # Arrow has no errno for what it misses in a file that is cut.
         if isinstance(path, RemotePath) or getattr(error, "errno", None) is not None:
             raise
+        refuse_pointer(path)
         raise ValueError(f"{path} is a damaged Arrow file: {error}") from error
     if on_read is not None:
         on_read(path.stat().st_size)
@@ -64,6 +66,7 @@ def _batches(path: Path, arrow: Any, ipc: Any, stack: ExitStack) -> Iterator[Any
     else:
         file.seek(-min(path.stat().st_size, len(_END)), 2)
         if file.read() != _END:
+            refuse_pointer(path)
             raise ValueError(f"{path} is a damaged Arrow file: it is cut, or has another format")
         file.seek(0)
         source = _source(path, file, arrow, stack)

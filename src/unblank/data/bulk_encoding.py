@@ -1,6 +1,5 @@
 """Ids of many documents, in bulk: threads encode batches ahead, long documents in pieces."""
 
-import os
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unblank.process import local_count
+from unblank.process import core_count, local_count
 from unblank.unicode import require_unicode
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def encode_documents(
         dtype: of the ids.
         num_threads: None for one per core, of which processes of one machine have their shares.
     """
-    num_threads = num_threads or _num_threads()
+    num_threads = num_threads or max(1, core_count() // local_count())
     with ThreadPoolExecutor(num_threads) as pool:
         pending: deque[Future[list[NDArray[Any]]]] = deque()
         for batch in _batches(documents):
@@ -96,9 +95,3 @@ def _pieces(document: str) -> Iterator[str]:
         yield document[start : cut.start()]
         start = cut.start()
     yield document[start:]
-
-
-def _num_threads() -> int:
-    available = getattr(os, "sched_getaffinity", None)
-    cores = len(available(0)) if available else os.cpu_count() or 1
-    return max(1, cores // local_count())

@@ -178,10 +178,6 @@ def _joined(value: str | list[str]) -> str:
 def require_unique(place: str, names: Sequence[str]) -> None:
     """Refuse columns of which several have one name.
 
-    Args:
-        place: what has them, for messages.
-        names: of the columns.
-
     Raises:
         ValueError: two have one name.
     """

@@ -150,7 +150,9 @@ class FileSearch:
                 "content to a file, and give that"
             )
         if not any(path.is_file() or path.is_dir() for path in matched):
-            raise FileNotFoundError(_broken_link(entry) or _no_match(entry))
+            raise FileNotFoundError(
+                _broken_link(entry) or f"no file matches {entry}{_near_names(entry)}"
+            )
         for path in matched:
             if path.is_dir():
                 yield from self._below(path, {_identity(path)}, fields)
@@ -271,10 +273,6 @@ def _broken_link(entry: Path) -> str:
         if entry.is_symlink()
         else ""
     )
-
-
-def _no_match(entry: Path) -> str:
-    return f"no file matches {entry}{_near_names(entry)}"
 
 
 def _near_names(entry: Path) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from unblank.data.unpacking import joined
+from unblank.untrusted.json_text import json_fault
 
 __all__ = ["json_line_records", "json_records"]
 
@@ -21,10 +22,6 @@ _Placed = tuple[str, dict[str, Any]]
 
 def json_line_records(path: Path, lines: Iterable[str]) -> Iterator[_Placed]:
     """Yield the object of each line after its place, `FILE, line N`; blank lines have none.
-
-    Args:
-        path: the file, for messages.
-        lines: its lines.
 
     Raises:
         ValueError: if a line is not a JSON object; the message names file and line.
@@ -44,10 +41,6 @@ def json_records(path: Path, lines: Iterable[str]) -> Iterator[_Placed]:
     """Yield the objects of an array, or those that stand one after another, after their places.
 
     A file with an object a line is read line by line; any other is held in memory.
-
-    Args:
-        path: the file, for messages.
-        lines: its lines.
 
     Raises:
         ValueError: if it is not JSON, holds anything but objects, or is too large for memory; the
@@ -139,10 +132,10 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _invalid(place: str, error: Exception, text: str) -> ValueError:
+def _invalid(place: str, error: ValueError | RecursionError, text: str) -> ValueError:
     if isinstance(error, json.JSONDecodeError | RecursionError):
         return ValueError(f"{place}: not valid JSON: {error}; the line is {text[:80]!r}")
-    return ValueError(f"{place}: {error}")
+    return ValueError(f"{place}: {json_fault(error)}")
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique)

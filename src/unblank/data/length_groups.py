@@ -15,8 +15,16 @@ import numpy as np
 import torch
 
 from unblank.examples import IGNORE_INDEX, IntArray, Seq2SeqBatch, Seq2SeqExample
+from unblank.settings.ranges import check_count
 
-__all__ = ["LengthGroup", "collate_group", "group_by_length", "group_window", "window_size"]
+__all__ = [
+    "LengthGroup",
+    "collate_group",
+    "group_by_length",
+    "group_window",
+    "length_batches",
+    "window_size",
+]
 
 _SMALLEST_WINDOW = 256
 _LARGEST_WINDOW = 65536
@@ -76,6 +84,30 @@ def group_by_length(sides: Sequence[tuple[int, int]], max_positions: int) -> lis
         groups[-1].append(item)
         source, target = wider, taller
     return groups
+
+
+def length_batches(
+    lengths: Sequence[int], batch_size: int, *, longest_first: bool = False
+) -> list[list[int]]:
+    """Return the indices of items in batches of similar length, which need the least padding.
+
+    Args:
+        lengths: of the items.
+        batch_size: items of a batch.
+        longest_first: or the shortest; what does not fit in memory then fails early.
+
+    Raises:
+        ValueError: if the batch size is not positive.
+        TypeError: if it is not a whole number.
+
+    Example:
+        >>> length_batches([5, 9, 1], 2)
+        [[2, 0], [1]]
+    """
+    batch_size = check_count(batch_size, "batch_size")
+    sign = -1 if longest_first else 1
+    by_length = sorted(range(len(lengths)), key=lambda item: sign * lengths[item])
+    return [by_length[start : start + batch_size] for start in range(0, len(lengths), batch_size)]
 
 
 def window_size(mean_text_length: float, max_positions: int) -> int:

@@ -7,7 +7,7 @@ whatever the locale, perhaps after a byte order mark.
 from collections.abc import Iterator
 from pathlib import Path
 
-from unblank.data.encodings import advise_on_file, is_wide
+from unblank.data.encodings import advise_on_file, advise_on_format, is_no_text, is_wide
 from unblank.data.file_parts import FilePart
 from unblank.data.formats import compression_of
 from unblank.data.unpacking import OnRead, byte_lines
@@ -30,6 +30,8 @@ def read_lines(path: Path, on_read: OnRead | None = None) -> Iterator[str]:
     whole, begin = (path.whole, path.bounds[0]) if isinstance(path, FilePart) else (path, 0)
     for number, line in enumerate(byte_lines(path, on_read), start=1):
         is_first = number == 1 and not begin
+        if is_first and is_no_text(line):
+            raise ValueError(f"{path} is no text: it is {advise_on_format(line)}")
         try:
             if is_first and is_wide(line):
                 raise UnicodeDecodeError("utf-8", line, line.index(0), line.index(0) + 1, "NUL")

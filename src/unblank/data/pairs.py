@@ -164,7 +164,7 @@ def prepare_pairs(
     cache: CorpusCache,
     eos: int,
     max_length: int,
-    refuse_long: bool = False,
+    refuse_long: bool,
 ) -> PairCorpus:
     """Return the pairs of one source, tokenized now or found ready from an earlier call.
 

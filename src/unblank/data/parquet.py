@@ -12,6 +12,7 @@ from unblank.data.column_rows import ColumnRows, wanted_columns
 from unblank.data.remote import RemotePath
 from unblank.data.unpacking import LONGEST, OnRead
 from unblank.extras import optional_package
+from unblank.untrusted.lfs_pointer import refuse_pointer
 
 __all__ = ["read_parquet"]
 
@@ -58,6 +59,7 @@ def read_parquet(
         # Arrow has no errno for what does not fit in a file.
         if isinstance(path, RemotePath) or getattr(error, "errno", None) is not None:
             raise
+        refuse_pointer(path)
         raise ValueError(f"{path} is a damaged parquet file: {error}") from error
     if on_read is not None:
         on_read(path.stat().st_size)

@@ -169,11 +169,7 @@ class Sampler(Generic[ExampleT]):
         return Place(source, epoch, document, chunk - begin, int(ends[document]) - begin)
 
     def source_counts(self, num_samples: int) -> list[tuple[int, float]]:
-        """Return for each source its samples among the first ones, and its passes by then.
-
-        Args:
-            num_samples: how many samples from the first on.
-        """
+        """Return for each source its samples among the first ones, and its passes by then."""
         counts = self._schedule.count_before(num_samples).tolist()
         pairs = zip(counts, self._chunk_ends, strict=True)
         return [(count, count / int(ends[-1])) for count, ends in pairs]

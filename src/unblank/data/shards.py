@@ -79,7 +79,7 @@ def prepare_corpus(
         ValueError: if a file is broken, or no document is left.
         OSError: if the cache cannot be written, for example because the disk is full.
     """
-    check_count(min_tokens, "min_tokens")
+    min_tokens = check_count(min_tokens, "min_tokens")
     if not isinstance(texts, TextFiles):
         texts = TextFiles(paths=find_files(texts), text_field=text_field, text_unit=text_unit)
     cache = CorpusCache(Path(cache_dir), num_threads=num_threads, show_progress=show_progress)
@@ -109,7 +109,7 @@ class CorpusCache:
         show_progress: show bars and notes on the error stream of the main process.
 
     Attributes:
-        known: hashes of the files that were asked for.
+        files: hashes of the files that were asked for.
 
     Raises:
         OSError: the folder cannot be made.

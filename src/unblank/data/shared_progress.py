@@ -3,8 +3,6 @@
 Each process counts its own in a small file that all have mapped, and the main one shows their sum.
 """
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from unblank.atomic_folders import unfinished_folder
 from unblank.progress_bars import progress_bar
 
 __all__ = ["ALONE", "Processes", "shared_bar"]
@@ -92,10 +91,7 @@ def _shared_counts(processes: Processes, folder: Path) -> Iterator[Any]:
     path: Path | None = None
     with ExitStack() as stack:
         if processes.rank == 0:
-            # What a killed run leaves is removed by its name (`unblank.atomic_folders`).
-            home = tempfile.mkdtemp(prefix=".progress.unfinished-", dir=folder)
-            stack.callback(shutil.rmtree, home, ignore_errors=True)
-            path = Path(home) / "counts.bin"
+            path = stack.enter_context(unfinished_folder(folder, "progress")) / "counts.bin"
             path.write_bytes(bytes(8 * processes.size))
         yield np.memmap(processes.gather(path)[0], np.int64, "r+", shape=(processes.size,))
 

@@ -13,6 +13,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from unblank.data.encodings import advise_on_format
 from unblank.data.formats import compression_of
 from unblank.extras import optional_package
 
@@ -31,7 +32,13 @@ _ZSTD_READ_AT_ONCE = 2**12
 _XZ_MEMORY = 2**28
 """Bytes; the highest level of xz needs a quarter of them."""
 
-_NAMES = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
+_PACKINGS = {
+    ".gz": ("gzip", b"\x1f\x8b"),
+    ".bz2": ("bzip2", b"BZh"),
+    ".xz": ("xz", b"\xfd7zXZ\0"),
+    ".zst": ("zstd", b"\x28\xb5\x2f\xfd"),
+}
+"""The name of each compression, and how its files begin."""
 
 
 def byte_lines(path: Path, on_read: OnRead | None = None) -> Iterator[bytes]:
@@ -114,9 +121,21 @@ def _unpacked(path: Path, raw: BinaryIO) -> Iterator[bytes]:
     except errors as error:
         if isinstance(error, OSError) and error.errno is not None:  # the disk, not the data
             raise
-        raise ValueError(
-            f"{path} is a damaged or truncated {_NAMES[packing]} file: {error}"
-        ) from error
+        raise ValueError(f"{path} is {_said_of(path, packing, error)}") from error
+
+
+def _said_of(path: Path, packing: str, error: Exception) -> str:
+    """Return what is wrong with a file that cannot be unpacked."""
+    with path.open("rb") as raw:
+        begin = raw.read(_READ_AT_ONCE)
+    name, magic = _PACKINGS[packing]
+    if begin.startswith(magic) or magic.startswith(begin):
+        return f"a damaged or truncated {name} file: {error}"
+    other = advise_on_format(begin)
+    named = f"no {name} file, though its name ends in {packing}"
+    return (
+        f"{named}, but {other}" if other else f"{named}: name it by what it is, or fetch it again"
+    )
 
 
 def _blocks(packing: str, raw: BinaryIO) -> Iterator[bytes]:

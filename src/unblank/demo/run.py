@@ -33,7 +33,7 @@ from unblank.pretraining.settings import (
     PretrainSettings,
     PretrainTrainSettings,
 )
-from unblank.process import LEFT_ALONE, MemoryArrangement
+from unblank.process import MemoryArrangement
 from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.sentences import sentence_end_flags
 from unblank.tokenization.special import special_ids
@@ -129,10 +129,10 @@ def train_demo(
     corpus: DemoCorpus,
     output: Path,
     *,
-    minutes: float | None = None,
-    steps: int | None = None,
+    minutes: float | None,
+    steps: int | None,
     seed: int,
-    memory: MemoryArrangement = LEFT_ALONE,
+    memory: MemoryArrangement,
 ) -> Path:
     """Train a tiny GLM and return its folder.
 

@@ -87,12 +87,7 @@ class LanguageRow:
 
 
 def length_counts(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str]) -> LengthCounts:
-    """Return what texts consist of.
-
-    Args:
-        tokenizer: any that transformers opens.
-        texts: documents.
-    """
+    """Return what texts consist of."""
     spelt = token_bytes(tokenizer)
     unknown = special_ids(tokenizer).unk
     partial = {number for number, piece in enumerate(spelt) if _is_partial(piece)} | {unknown}

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 import torch
 
 from unblank.engine.hooks import Periods, RunHooks
-from unblank.engine.parameters import count_parameters
 from unblank.engine.resume import ResumePoint
 from unblank.engine.run_spec import RunSpec
 from unblank.engine.settings import TrainSettings
@@ -42,7 +41,8 @@ def header_facts(
     processes = f", {world.size} processes ({train.parallel})" if world.size > 1 else ""
     threads = torch.get_num_threads()
     model = hooks.saver.model
-    trained, total = count_parameters(model), sum(one.numel() for one in model.parameters())
+    total = sum(one.numel() for one in model.parameters())
+    trained = sum(one.numel() for one in model.parameters() if one.requires_grad)
     of_all = f" of {total:,}" if trained < total else ""
     start = f"step {trainer.progress.step}" if trainer.progress.step else spec.start
     every = hooks.periods.validate

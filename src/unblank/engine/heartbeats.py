@@ -28,8 +28,8 @@ _LOOKS_EVERY = 5
 _ENDING, _ENDED = "ending", "ended"
 """The last beats of a process: it ends because something is wrong, or has done its work."""
 _WHY = (
-    "killed, out of memory, or on a machine that cannot be reached. Run the same command again to "
-    "continue from the last checkpoint"
+    "killed, out of memory, or on a machine that cannot be reached: run the same command again to "
+    "continue"
 )
 
 

@@ -65,9 +65,6 @@ def with_steps(settings: _Settings, count: int) -> _Settings:
 def with_recorded_steps(settings: _Settings) -> _Settings:
     """Return the settings of a run; those of a timed run that is continued with its steps.
 
-    Args:
-        settings: a dataclass with a section `train`.
-
     Raises:
         ValueError: the folder holds a run of another length, or `train.resume` names a checkpoint,
             whose run has a length already.

@@ -36,7 +36,7 @@ def write_run_model(
     method: TuningMethod,
     world: World,
     *,
-    to_continue: bool = False,
+    to_continue: bool,
 ) -> None:
     """Write a model as its method does; every process calls this.
 

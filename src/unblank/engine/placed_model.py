@@ -28,8 +28,8 @@ def place_model(
     world: World,
     *,
     parallel: Literal["ddp", "fsdp"],
-    shard_group: int | None = None,
-    checkpoint: Path | None = None,
+    shard_group: int | None,
+    checkpoint: Path | None,
 ) -> tuple[PreTrainedModel, nn.Module]:
     """Return the model of a run, and the module that every process calls.
 

@@ -65,12 +65,7 @@ def choose_device(setting: str, local_rank: int = 0) -> torch.device:
 
 
 def choose_precision(setting: str, device: torch.device) -> Precision:
-    """Return the arithmetic: as set, or bf16 where the hardware multiplies bf16 fast.
-
-    Args:
-        setting: auto, fp32 or bf16.
-        device: the device of the run.
-    """
+    """Return the arithmetic: as set, or bf16 where the hardware multiplies bf16 fast."""
     is_fast, evidence = _has_fast_bf16(device)
     if setting == "fp32":
         return Precision("fp32", "as set")

@@ -198,14 +198,7 @@ def _plan(
 
 
 def _in_minutes(spec: RunSpec, minutes: float, parts: TrainerParts, started: float) -> RunSpec:
-    """Return the run with the number of steps that fit into a time, and a note of it.
-
-    Args:
-        spec: the run; its settings have that number already if it is continued.
-        minutes: the time.
-        parts: of its trainer.
-        started: when it began, in seconds of `time.monotonic`.
-    """
+    """Return the run with the number of steps that fit into a time, and a note of it."""
     note = f", chosen for {minutes:g} min"
     if not spec.settings.train.is_timed:
         return replace(spec, steps_note=note)

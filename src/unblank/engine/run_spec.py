@@ -106,12 +106,7 @@ def identity_of(
 
 
 def identity_at_step(settings: _RunSettings, step: int) -> dict[str, Any]:
-    """Return the part of the identity that changes as the run goes on.
-
-    Args:
-        settings: of the whole run.
-        step: number of steps that are done.
-    """
+    """Return the part of the identity that changes as the run goes on."""
     optim, max_steps = settings.optim, settings.train.max_steps
     if optim.schedule != "wsd" or max_steps is None:
         return {}

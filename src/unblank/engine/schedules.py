@@ -58,12 +58,7 @@ def learning_rate_multiplier(
 
 
 def stable_steps(optim: OptimSettings, max_steps: int) -> int | None:
-    """Return the last step of wsd before its decay; None for other schedules.
-
-    Args:
-        optim: the schedule.
-        max_steps: steps of the run.
-    """
+    """Return the last step of wsd before its decay; None for other schedules."""
     if optim.schedule != "wsd":
         return None
     return _stable_steps(
@@ -75,11 +70,6 @@ def wsd_identity(optim: OptimSettings, max_steps: int, step: int) -> dict[str, A
     """Return what stands for the length of a run with wsd when two starts of it are compared.
 
     As long as the decay has not begun, every length gives the same steps.
-
-    Args:
-        optim: the schedule.
-        max_steps: steps of the run.
-        step: steps done.
     """
     start, end = stable_steps(optim, max_steps), optim.decay_steps or max_steps
     assert start is not None

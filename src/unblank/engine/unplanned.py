@@ -30,7 +30,7 @@ class Unplanned:
         """Return the signal that asked some process of the run to end, the same in all of them."""
         return next((number for number in world.gather(self.request.number) if number), None)
 
-    def look(self, world: World, *, has_failed: bool = False) -> tuple[bool, bool, bool]:
+    def look(self, world: World, *, has_failed: bool) -> tuple[bool, bool, bool]:
         """Return whether the run is to end, is to be saved, and has failed to be saved.
 
         Args:

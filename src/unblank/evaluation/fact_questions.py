@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unblank.data.length_groups import length_batches
 from unblank.evaluation.fact_files import Fact
 from unblank.evaluation.options import FactsOptions
 from unblank.evaluation.session import Session
@@ -19,7 +20,7 @@ from unblank.generation.score import Cloze
 from unblank.load_balancing import padded_size
 from unblank.plurals import counted
 from unblank.progress_bars import counting_bar
-from unblank.prompting.scoring import length_batches, score_clozes
+from unblank.prompting.scoring import score_clozes
 from unblank.shared_batches import compute_batches
 from unblank.tokenization.encoding import encode_with_blanks
 from unblank.tokenization.special import BLANK_TOKENS, MASK_TOKEN
@@ -142,7 +143,7 @@ def score_facts(
     most = max(len(one.clozes) for one in asked)
     batch_size = max(1, session.options.batch_size // most)
     lengths = [one.num_positions for one in asked]
-    batches = list(length_batches(lengths, batch_size))
+    batches = length_batches(lengths, batch_size, longest_first=True)
     costs = [padded_size([lengths[number] for number in batch]) for batch in batches]
 
     def scored(batch: list[int]) -> list[Tensor]:

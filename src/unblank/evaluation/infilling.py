@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from unblank.data.length_groups import length_batches
 from unblank.evaluation.options import InfillingOptions
 from unblank.evaluation.results import Score, SuiteResult, text_row
 from unblank.evaluation.session import NamedTexts, Session
@@ -163,13 +164,10 @@ def _fill(
     session: Session[InfillingOptions], filler: Filler, texts: Sequence[str], name: str
 ) -> list[FillResult]:
     options = session.options
-    # Texts of similar length are decoded together, as they need the least padding.
-    by_length = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     results: dict[int, FillResult] = {}
     step = options.batch_size * _FILLED_AT_ONCE
     with counting_bar(name, len(texts)) as advance:
-        for start in range(0, len(by_length), step):
-            indices = by_length[start : start + step]
+        for indices in length_batches(list(map(len, texts)), step):
             filled = filler.fill(
                 [texts[i] for i in indices],
                 order=_order(options),

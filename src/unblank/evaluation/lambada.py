@@ -55,14 +55,7 @@ def _split_last_word(text: str) -> tuple[str, str] | None:
 def _fit_before(
     before: list[int], num_target: int, max_positions: int, context: LeftContext
 ) -> list[int]:
-    """Return the end of `before` for which the model has positions beside the scored tokens.
-
-    Args:
-        before: ids of the passage.
-        num_target: tokens of the last word.
-        max_positions: of the model, without those of a trained prompt.
-        context: how the passage is seen.
-    """
+    """Return the end of `before` for which the model has positions beside the scored tokens."""
     room = max_positions - _FRAME if context == "bi" else max_positions - num_target
     return before[max(0, len(before) - max(room, 0)) :]
 

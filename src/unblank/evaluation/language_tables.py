@@ -28,12 +28,7 @@ def scores_table(title: str, scores: Sequence[Score]) -> Table:
 
 
 def _languages_table(title: str, scores: Sequence[Score]) -> Table:
-    """Return the scores as a table: rows for languages and means, columns for metrics.
-
-    Args:
-        title: above the table.
-        scores: each with its language, or the name of a mean.
-    """
+    """Return the scores as a table: rows for languages and means, columns for metrics."""
     metrics = list(dict.fromkeys(score.metric for score in scores))
     table = Table(title=Text(title), box=SIMPLE_HEAD, title_justify="left")
     table.add_column("task", overflow="fold")

@@ -35,10 +35,6 @@ __all__ = ["measure"]
 def measure(session: Session[Any], suite: Suite) -> Iterator[SuiteResult]:
     """Yield what is measured, part by part.
 
-    Args:
-        session: the model and the settings.
-        suite: what to measure.
-
     Raises:
         ValueError: an option, a file or a model that does not fit.
         FileNotFoundError: data that is not there.

@@ -79,8 +79,8 @@ def infilling_layouts(
     special: SpecialIds,
     scoring: SentenceScoring,
     *,
-    blank: int | None = None,
-    sentinel_position: int | None = None,
+    blank: int | None,
+    sentinel_position: int | None,
 ) -> list[Example]:
     """Return what a model on GLM's stack reads.
 

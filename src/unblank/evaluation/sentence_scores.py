@@ -162,11 +162,6 @@ def encode_sentences(
 ) -> list[Sentence | None]:
     """Return the tokens of each text, None where it is too long for the model.
 
-    Args:
-        session: the model and the settings.
-        texts: the sentences.
-        places: where each comes from, for messages.
-
     Raises:
         ValueError: a text without a token in this vocabulary, or all are too long.
     """

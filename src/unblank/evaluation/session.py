@@ -91,10 +91,6 @@ class Session(Generic[Options_co]):
         Own files of known languages (`unblank.data.language_sources`) are a part a language, each
         with as many texts as the limit says.
 
-        Args:
-            parts: those of the suite by name.
-            text_unit: what one text of a `.txt` file is.
-
         Raises:
             ValueError: if a part does not exist, or there is nothing to measure.
             FileNotFoundError: if the data is not there.

@@ -34,6 +34,10 @@ _ROW_POSITIONS = 512
 """Number of positions of a row, unless an example is longer."""
 
 
+_Scored = tuple[NDArray[np.float64], NDArray[np.bool_]]
+"""Of labels, one after another: log-probability, and whether no other token is more likely."""
+
+
 @dataclass(frozen=True, slots=True)
 class TokenScores:
     """The labelled tokens of one example, in their order.
@@ -80,17 +84,13 @@ def score_labels(
     ]
 
     def scored(items: Sequence[Sequence[int]]) -> dict[int, TokenScores]:
-        rows = [_row([examples[item] for item in row], row_length) for row in items]
+        rows = [
+            lay_out(row, [examples[item] for item in row], row_length=row_length, pad_id=0)
+            for row in items
+        ]
         with fast_fp32_products(model.dtype, model.device):
             found = _score_rows(model, head or model.lm_head, rows)
-        counts = [
-            int((examples[item].labels != IGNORE_INDEX).sum()) for row in items for item in row
-        ]
-        pieces = [np.split(part, np.cumsum(counts)[:-1]) for part in found]
-        return {
-            item: TokenScores(log_p, is_first)
-            for item, log_p, is_first in zip(chain.from_iterable(items), *pieces, strict=True)
-        }
+        return _by_example(list(chain.from_iterable(items)), examples, found)
 
     costs = [len(rows) * row_length for rows in batches]
     results: dict[int, TokenScores] = {}
@@ -120,12 +120,7 @@ def score_target_labels(model: Any, examples: Sequence[Seq2SeqExample]) -> list[
             hidden_BTD = model.model(**inputs, use_cache=False).last_hidden_state
         labels_N = batch.labels[batch.labels != IGNORE_INDEX].to(model.device)
         found = _against(model.lm_head, hidden_BTD[is_label_BT], labels_N)
-        counts = (batch.labels != IGNORE_INDEX).sum(dim=1)
-        pieces = [np.split(part, counts.cumsum(0)[:-1].numpy()) for part in found]
-        return {
-            item: TokenScores(log_p, is_first)
-            for item, log_p, is_first in zip(items, *pieces, strict=True)
-        }
+        return _by_example(items, examples, found)
 
     costs = [padded_size([sum(sides[item]) for item in items]) for items in batches]
     results: dict[int, TokenScores] = {}
@@ -134,13 +129,19 @@ def score_target_labels(model: Any, examples: Sequence[Seq2SeqExample]) -> list[
     return [results[item] for item in range(len(examples))]
 
 
-def _row(examples: Sequence[Example], row_length: int) -> Row:
-    return lay_out(range(len(examples)), examples, row_length=row_length, pad_id=0)
+def _by_example(
+    items: Sequence[int], examples: Sequence[Example] | Sequence[Seq2SeqExample], found: _Scored
+) -> dict[int, TokenScores]:
+    """Return the scores of each item, of those of all their labels one after another."""
+    counts = [int((examples[item].labels != IGNORE_INDEX).sum()) for item in items]
+    pieces = [np.split(part, np.cumsum(counts)[:-1]) for part in found]
+    return {
+        item: TokenScores(log_p, is_first)
+        for item, log_p, is_first in zip(items, *pieces, strict=True)
+    }
 
 
-def _score_rows(
-    model: Any, head: nn.Module, rows: Sequence[Row]
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def _score_rows(model: Any, head: nn.Module, rows: Sequence[Row]) -> _Scored:
     """Return float64[N] and bool[N] of the labels, row by row and column by column."""
     width = max(row.num_used for row in rows)
     batch = collate(rows)
@@ -164,9 +165,7 @@ def _score_rows(
     return _against(head, hidden_ND, labels_BT[is_label_BT].to(device))
 
 
-def _against(
-    head: Any, hidden_ND: Tensor, target_N: Tensor
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def _against(head: Any, hidden_ND: Tensor, target_N: Tensor) -> _Scored:
     """Return log-probability of each target, and whether it is the most likely token."""
     log_p, is_first = [], []
     for rows, log_p_CV in log_probabilities_in_chunks(head, hidden_ND):

@@ -30,11 +30,6 @@ _SHAPE = ("hidden_size", "num_hidden_layers", "num_attention_heads")
 def _model_config(family: Family, settings: ModelSettings, **fields: Any) -> PreTrainedConfig:
     """Return the configuration of the preset with what the settings change.
 
-    Args:
-        family: of the preset.
-        settings: the `model` section.
-        **fields: further fields of the configuration.
-
     Raises:
         ValueError: if the shape is impossible.
     """

@@ -16,10 +16,6 @@ __all__ = ["ElectraUnit"]
 class ElectraUnit:
     """Masked-token prediction, and replaced-token detection over all tokens (ELECTRA, section 2).
 
-    Args:
-        seed: seed of the samples.
-        settings: weight and start of the discriminator.
-
     Attributes:
         weights: name of each loss -> its factor at this step; 1 and 50 in the paper.
         shares: of the last batch: replaced tokens, both accuracies.

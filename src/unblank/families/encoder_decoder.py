@@ -110,10 +110,6 @@ def _fairseq_smoothing(epsilon: float, num_rows: int) -> float:
     DeltaLM's and GanLM's programs spread epsilon over the other tokens: the target keeps 1 -
     epsilon, each other token has epsilon / (V - 1). The models spread over all rows.
 
-    Args:
-        epsilon: probability that is moved, in [0, 1).
-        num_rows: V, rows of the model's vocabulary.
-
     Example:
         >>> round(_fairseq_smoothing(0.1, 11), 6)
         0.11
@@ -123,10 +119,6 @@ def _fairseq_smoothing(epsilon: float, num_rows: int) -> float:
 
 def _shape(preset: Mapping[str, Any], settings: ModelSettings) -> dict[str, int]:
     """Return the fields that the settings change; the decoder keeps the preset's ratio of depth.
-
-    Args:
-        preset: fields of the configuration.
-        settings: the `model` section.
 
     Raises:
         ValueError: if the layers cannot be divided in that ratio.

@@ -21,6 +21,7 @@ from unblank.models.encoder_decoder import EncoderDecoderForConditionalGeneratio
 from unblank.models.finite import require_finite
 from unblank.models.glm import GlmInfillForConditionalGeneration
 from unblank.near_names import near_paths
+from unblank.path_arguments import disk_path
 from unblank.plurals import counted
 from unblank.process import local_rank
 from unblank.tokenization.vocabulary import count_ids
@@ -71,13 +72,9 @@ def load_folder(
     dtype: str | torch.dtype | None = None,
     must_write: bool = True,
 ) -> tuple[LanguageModel, "PreTrainedTokenizerFast"]:
-    """Return model and tokenizer of a folder; errors as for `unblank.load`.
+    """Return model and tokenizer of a folder; arguments and errors as for `unblank.load`.
 
-    Args:
-        folder: as for `unblank.load`.
-        device: as for `unblank.load`.
-        dtype: as for `unblank.load`.
-        must_write: refuse a family that writes nothing; else its pretraining model is opened.
+    Without `must_write` the pretraining model of a family that writes nothing is opened, too.
     """
     _check_as_written(folder)
     model_class = _check_files(folder, must_write)
@@ -92,11 +89,6 @@ def load_folder(
 
 def require_rows(model: LanguageModel, tokenizer: "PreTrainedTokenizerFast", name: str) -> None:
     """Refuse a tokenizer with an id that a model has no embedding for.
-
-    Args:
-        model: with `vocab_size` rows.
-        tokenizer: to be used with it.
-        name: of the tokenizer, for the message.
 
     Raises:
         ValueError: it has such an id.
@@ -137,14 +129,12 @@ def _check_as_written(folder: Path) -> None:
 def require_folder(folder: Path) -> None:
     """Raise for a folder that cannot be opened, whatever it holds.
 
-    Args:
-        folder: of a model, an adapter or a run.
-
     Raises:
         FileNotFoundError: there is no such folder; the message names similar ones.
-        ValueError: a link in it leads out of it, or nowhere.
+        ValueError: it is a URL, or a link in it leads out of it, or nowhere.
     """
     if not folder.is_dir():
+        disk_path(folder, "the model")
         raise FileNotFoundError(f"no folder {folder}{near_paths(folder, only_folders=True)}")
     refuse_links_out(folder)
 

@@ -95,15 +95,11 @@ def dry_run_finetune(
     memory: MemoryArrangement = LEFT_ALONE,
     world: int | None = None,
 ) -> None:
-    """Say what a run would take, from its first steps; errors as `run_finetune`.
+    """Say what a run would take, from its first steps; arguments and errors as `run_finetune`.
 
     Nothing is left of it. Of several seeds the first is measured.
 
-    Args:
-        settings: as for `run_finetune`.
-        given: as for `run_finetune`.
-        memory: as for `run_finetune`.
-        world: number of processes for which memory is planned by formulas, without a step.
+    With `world` memory is planned by formulas for that many processes, without a step.
 
     Raises:
         ValueError: also for a grid or an ensemble, which are runs of several kinds.
@@ -216,13 +212,7 @@ def _open_training(
 def effective_finetune_settings(
     settings: FinetuneSettings, checkpoint: Path | None, num_processes: int
 ) -> dict[str, Any]:
-    """Return the settings that stand for others when two starts are compared.
-
-    Args:
-        settings: of the run.
-        checkpoint: that is continued, or None.
-        num_processes: of this start.
-    """
+    """Return the settings that stand for others when two starts are compared."""
     train = settings.train
     found: dict[str, Any] = {
         "optim.learning_rate": settings.learning_rate,

@@ -27,7 +27,7 @@ from unblank.generation.rows import Chunk, Prompt, Rows
 from unblank.generation.setup import DecoderSetup
 from unblank.rules.constraint import RuleProgress
 
-__all__ = ["BeamDecoder"]
+__all__ = ["BeamDecoder", "filled_up"]
 
 _Value = TypeVar("_Value")
 
@@ -117,6 +117,28 @@ class BeamDecoder:
             rows = rows.select(going_on)
             logits_RV = self._go_on(rows, live, [searches[row].roots_of_best() for row in going_on])
 
+    def fill_next(
+        self, begun: Sequence[list[Filling]], rows: Rows, logits_RV: Tensor
+    ) -> list[list[int]]:
+        """Fill the next blank of every prompt, from rows that have opened it.
+
+        Args:
+            begun: of every prompt, the ways to fill the blanks before it, best first.
+            rows: one a prompt, with a branch for each of these ways, the last one repeated; left
+                as they are.
+            logits_RV: of the branches.
+
+        Returns:
+            For every prompt, which of these ways each of its `fillings` goes on from.
+        """
+        searches = [
+            self._new_search(text, len(roots[0].pieces), roots) for text, roots in enumerate(begun)
+        ]
+        for _ in self._search(searches, rows, logits_RV):
+            pass
+        self.fillings = [search.fillings() for search in searches]
+        return [search.roots_of_best() for search in searches]
+
     def _go_on(self, rows: Rows, live: Sequence[int], roots: Sequence[Sequence[int]]) -> Tensor:
         """Give each root of the next blank a branch, and open the blank in it; return the logits.
 
@@ -126,8 +148,8 @@ class BeamDecoder:
             roots: of each text, which of the last roots its new ones grew from.
         """
         most = max(map(len, roots))
-        rows.branch([root for of_text in roots for root in _filled_up(of_text, most)])
-        bridges = [_filled_up(self._bridges(text), most) for text in live]
+        rows.branch([root for of_text in roots for root in filled_up(of_text, most)])
+        bridges = [filled_up(self._bridges(text), most) for text in live]
         return rows.feed([bridge for of_text in bridges for bridge in of_text])
 
     def _new_search(self, text: int, blank: int, roots: list[Filling]) -> "_BlankSearch":
@@ -267,7 +289,7 @@ class _BlankSearch:
         return len(self._beams[0].piece.token_ids) == self._max_tokens if self._beams else False
 
     def root_of_each_beam(self) -> list[int]:
-        return _filled_up(range(self.num_roots), self._num_beams)
+        return filled_up(range(self.num_roots), self._num_beams)
 
     def tokens_of_each_beam(self) -> list[list[int]]:
         tokens = [beam.piece.token_ids for beam in self._beams]
@@ -355,7 +377,7 @@ class _BlankSearch:
         return normalized
 
 
-def _filled_up(values: Sequence[_Value], count: int) -> list[_Value]:
+def filled_up(values: Sequence[_Value], count: int) -> list[_Value]:
     """Return as many values, the last one repeated."""
     return [*values, *[values[-1]] * (count - len(values))]
 

@@ -32,11 +32,6 @@ def fill_setup(
 ) -> DecoderSetup:
     """Return how a model fills blanks.
 
-    Args:
-        model: of a family that writes blanks.
-        tokenizer: of the model.
-        options: decoding options.
-
     Raises:
         ValueError: if a blank may have more tokens than the model has positions, or for a model
             that fills no blanks.
@@ -60,11 +55,6 @@ def answer_setup(
     model: Any, tokenizer: "PreTrainedTokenizerFast", options: GenerationOptions
 ) -> DecoderSetup:
     """Return how a model answers sources.
-
-    Args:
-        model: of a family that writes.
-        tokenizer: of the model.
-        options: how answers are written.
 
     Raises:
         ValueError: options that the model cannot follow.

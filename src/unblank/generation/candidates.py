@@ -109,10 +109,6 @@ class CandidateScorer:
     def score(self, texts: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[Scores]:
         """Return the scores of each text's candidates, in the order given.
 
-        Args:
-            texts: with a blank, or sources.
-            candidates: of each text.
-
         Raises:
             ValueError: no such blank or tag, a text or candidate that is too long, or a candidate
                 that is empty, given twice or itself holds a blank.
@@ -133,11 +129,6 @@ class CandidateScorer:
         self, text: str, candidates: Sequence[str], passages: Sequence[Passage]
     ) -> Scores:
         """Return the scores of candidates over passages, all in one forward; uncalibrated.
-
-        Args:
-            text: with a blank, or a source.
-            candidates: of the text.
-            passages: at least one.
 
         Raises:
             ValueError: as for `score`, or a normalization with a prior.

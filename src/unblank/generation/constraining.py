@@ -99,10 +99,6 @@ class AnswerConstraints:
 def rules_of_each(given: TextRules | None, num_texts: int) -> list[tuple[Rule, ...]]:
     """Return the rules of each of several texts.
 
-    Args:
-        given: rules on every text, or a list for each.
-        num_texts: how many texts there are.
-
     Raises:
         ValueError, TypeError: as for `read_rules`; or another number of lists than of texts.
     """

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
+from unblank.data.length_groups import length_batches
 from unblank.generation.beam import BeamDecoder
 from unblank.generation.independent import DecodingJob, IndependentDecoder, RowEvent
 from unblank.generation.options import SearchOptions
@@ -17,7 +18,6 @@ from unblank.generation.results import TokenEvent
 from unblank.generation.rows import Prompt
 from unblank.generation.setup import DecoderSetup
 from unblank.load_balancing import padded_size
-from unblank.settings.ranges import check_count
 from unblank.shared_batches import compute_batches
 
 if TYPE_CHECKING:
@@ -85,19 +85,15 @@ def in_batches(
         ValueError: if the batch size is not positive.
         TypeError: if it is not a whole number.
     """
-    check_count(batch_size, "batch_size")
-    sign = -1 if longest_first else 1
-    by_length = sorted(range(len(prompts)), key=lambda i: sign * len(prompts[i].token_ids))
-    batches = [
-        by_length[start : start + batch_size] for start in range(0, len(prompts), batch_size)
-    ]
+    lengths = [len(prompt.token_ids) for prompt in prompts]
+    batches = length_batches(lengths, batch_size, longest_first=longest_first)
 
     def decoded(batch: list[int]) -> list[_Found]:
         # The mode must not leak into the caller's code between two batches.
         with torch.inference_mode():
             return decode(batch)
 
-    costs = [padded_size([len(prompts[i].token_ids) for i in batch]) for batch in batches]
+    costs = [padded_size([lengths[number] for number in batch]) for batch in batches]
     for batch, found in zip(batches, compute_batches(batches, decoded, costs), strict=True):
         yield list(zip(batch, found, strict=True))
 
@@ -133,13 +129,7 @@ def require_streamable(options: SearchOptions) -> None:
 
 
 class TokenReader:
-    """Turns the chosen tokens of one row into events with the answer so far.
-
-    Args:
-        setup: how it is decoded.
-        tokenizer: of the model.
-        text_of: the text of an answer so far.
-    """
+    """Turns the chosen tokens of one row into events with the answer so far."""
 
     def __init__(
         self,

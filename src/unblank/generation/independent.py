@@ -30,6 +30,7 @@ class DecodingJob:
     Attributes:
         setup: how to decode it.
         prompt: the prompt.
+        begun: of each row, what fills the first blanks already; none for a job from its beginning.
         fillings: what was decoded so far, one for each of the `num_return` rows.
         is_done: whether all of it is decoded; who sets it gives up the rest.
         ends_early: whether a piece that has come so far ends there, cut; None for never.
@@ -38,13 +39,15 @@ class DecodingJob:
 
     setup: DecoderSetup
     prompt: Prompt
+    begun: Sequence[Filling] = ()
     fillings: list[Filling] = field(init=False)
     is_done: bool = False
     ends_early: Callable[[Piece], bool] | None = None
     num_open: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.fillings = [Filling([Piece()]) for _ in range(self.setup.options.num_return)]
+        begun = self.begun or [Filling()] * self.setup.options.num_return
+        self.fillings = [Filling([*one.pieces, Piece()]) for one in begun]
         self.num_open = len(self.fillings)
 
     def ranked(self) -> list[Filling]:
@@ -84,14 +87,14 @@ class IndependentDecoder:
         yield from self._steps()
 
     def run_from(self, jobs: Sequence[DecodingJob], rows: Rows, logits_RV: Tensor) -> None:
-        """Decode jobs of one answer each to their ends, from rows that have opened their blanks.
+        """Decode jobs to their ends, from rows that have opened the blanks that come next.
 
         Args:
-            jobs: one a row; their prompts have the blanks that are still to be filled.
-            rows: not to be used any more.
+            jobs: what each has begun is stored in the rows.
+            rows: one for each answer of a job; not to be used any more.
             logits_RV: of the first token of each.
         """
-        self._rows, self._states = rows, [_RowState(job, 0) for job in jobs]
+        self._rows, self._states = rows, _states_of(jobs)
         _choose(logits_RV, self._states)
         for _ in self._steps():
             pass
@@ -128,7 +131,7 @@ class IndependentDecoder:
         rows = setup.new_rows(setup.model)
         prompts = [job.prompt for job in jobs]
         logits_RV = rows.feed_prompts(prompts, setup.start_id, setup.options.context)
-        states = [_RowState(job, sample) for job in jobs for sample in range(len(job.fillings))]
+        states = _states_of(jobs)
         if len(states) > len(jobs):
             of_job = [index for index, job in enumerate(jobs) for _ in job.fillings]
             rows, logits_RV = rows.select(of_job), logits_RV[of_job]
@@ -146,6 +149,10 @@ class IndependentDecoder:
             self._rows, self._states = None, []
         elif done and self._rows is not None:
             self._states = [self._states[row] for row in self._rows.drop(done)]
+
+
+def _states_of(jobs: Sequence[DecodingJob]) -> list["_RowState"]:
+    return [_RowState(job, sample) for job in jobs for sample in range(len(job.fillings))]
 
 
 def _choose(logits_RV: Tensor, states: Sequence["_RowState"]) -> list[RowEvent]:
@@ -209,9 +216,10 @@ class _RowState:
         self._max_tokens = job.prompt.max_tokens or setup.rules.max_tokens
         self._start_id = setup.start_id
         self._feeds_cut_token = setup.feeds_cut_token
-        self.progress = job.prompt.begin(0, self._max_tokens)
+        self.progress = job.prompt.begin(self.blank, self._max_tokens)
         # A row's random numbers depend on nothing but its own text, so not on its batch.
         self._rng = np.random.default_rng((options.seed, sample, *job.prompt.token_ids))
+        self._rng.random(sum(len(one.token_ids) + one.is_finished for one in self.filling.pieces))
         self._inputs: deque[tuple[int, int, int]] = deque()
 
     @property

@@ -117,15 +117,12 @@ class Filler:
         """
         of_each = rules_of_each(rules, len(texts))
         results: dict[int, FillResult] = {}
-        if order == "confidence" and self._is_greedy:
-            for number, blanked_text, filling in self._greedy_surest(texts, of_each, batch_size):
-                results[number] = self.result(blanked_text, [filling])
+        if order == "confidence":
+            for number, of_order, found in self._surest_first(texts, of_each, batch_size):
+                results[number] = self.result(of_order, found)
                 on_batch(1)
             return [results[number] for number in range(len(texts))]
-        if order == "confidence":
-            blanked = self._surest_first(texts, of_each, batch_size)
-        else:
-            blanked = [self.read(text, order) for text in texts]
+        blanked = [self.read(text, order) for text in texts]
         prompts = [one.prompt for one in blanked]
 
         def prepared(number: int) -> Prompt:
@@ -183,23 +180,16 @@ class Filler:
                 token.
         """
         own = read_rules(rules or ())
-        if order == "confidence" and self._is_greedy:
-            ((_, blanked, _),) = self._greedy_surest([text], [own], MOST_TRIED_BLANKS)
-        elif order == "confidence":
-            (blanked,) = self._surest_first([text], [own], batch_size=1)
+        if order == "confidence":
+            ((_, blanked, _),) = self._surest_first([text], [own], MOST_TRIED_BLANKS)
         else:
             blanked = self.read(text, order, own)
         events = stream_tokens(self.setup, blanked.prompt, self._tokenizer, self.text_of)
         return self._in_text_order(blanked, events)
 
-    @property
-    def _is_greedy(self) -> bool:
-        options = self.setup.options
-        return options.num_beams == 1 and not options.do_sample
-
-    def _greedy_surest(
+    def _surest_first(
         self, texts: Sequence[str], rules: Sequence[Sequence[Rule]], batch_size: int
-    ) -> Iterator[tuple[int, BlankedText, Filling]]:
+    ) -> Iterator[tuple[int, BlankedText, list[Filling]]]:
         """Yield the number of each text, itself in the order of the surest blank, and its fills."""
         read = [
             self.check(text, order="confidence", rules=own)
@@ -207,30 +197,12 @@ class Filler:
         ]
         prompts = [one.prompt for one in read]
 
-        def decoded(batch: list[int]) -> list[tuple[tuple[int, ...], Filling]]:
+        def decoded(batch: list[int]) -> list[tuple[tuple[int, ...], list[Filling]]]:
             return fill_surest_first(self.setup, [prompts[i] for i in batch], batch_size)
 
         for batch in in_batches(prompts, batch_size, decoded):
-            for number, (order, filling) in batch:
-                yield number, read[number].ordered(order), filling
-
-    def _surest_first(
-        self, texts: Sequence[str], rules: Sequence[Sequence[Rule]], batch_size: int
-    ) -> list[BlankedText]:
-        """Return the texts read in the order in which the surest blank comes first."""
-        read = [self.read(text, None, own) for text, own in zip(texts, rules, strict=True)]
-        searches = [SurestFirst(one) for one in read]
-        while trials := [(search, prompt) for search in searches for prompt in search.trials()]:
-            found: dict[int, list[Filling]] = {}
-            prompts = [prompt for _, prompt in trials]
-            for batch in decode_in_batches(self.setup, prompts, batch_size):
-                found |= dict(batch)
-            of_search: dict[SurestFirst, list[list[Filling]]] = {}
-            for number, (search, _) in enumerate(trials):
-                of_search.setdefault(search, []).append(found[number])
-            for search, fillings in of_search.items():
-                search.choose(fillings)
-        return [one.ordered(search.order) for one, search in zip(read, searches, strict=True)]
+            for number, (order, fillings) in batch:
+                yield number, read[number].ordered(order), fillings
 
     def _in_text_order(
         self, blanked: BlankedText, events: Iterator[TokenEvent | Filling]

@@ -2,7 +2,7 @@
 
 A blank is filled after those chosen before it, in Part B, exactly as in the order that results. The
 surest is the one whose answer, its end included, has the highest probability. Here whole prompts
-are decoded, by any search; greedy decoding has a cheaper way, `surest`.
+are decoded, which may then share their steps with others; `surest` encodes a text once.
 """
 
 from collections.abc import Sequence

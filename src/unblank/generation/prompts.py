@@ -74,9 +74,8 @@ def read_text(
         )
     if isinstance(order, str):
         raise ValueError(f"order is {order!r}: give the blanks by numbers from 0, or 'confidence'")
-    order = tuple(range(num_blanks)) if order is None else tuple(order)
-    for blank in order:
-        check_count(blank, "order", low=0)
+    given = range(num_blanks) if order is None else order
+    order = tuple(check_count(blank, "order", low=0) for blank in given)
     if sorted(order) != list(range(num_blanks)):
         raise ValueError(
             f"order {order} does not fit {_shortened(text)!r}: give each of its {num_blanks} "

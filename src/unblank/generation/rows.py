@@ -172,6 +172,15 @@ class Rows:
         self._visible_RWS = visible_RWS.gather(1, index.expand(-1, -1, visible_RWS.shape[2]))
         self._forget_unseen(self._visible_RWS)
 
+    def apart(self) -> Self:
+        """Return rows of one branch, one for each branch of these."""
+        if self._visible_RWS is None or self.num_branches == 1:
+            return self
+        of_row = [row for row in range(self._cache.num_rows) for _ in range(self.num_branches)]
+        rows = self.select(of_row)
+        rows._visible_RWS = self._visible_RWS.flatten(0, 1)[:, None]
+        return rows
+
     def select(self, rows: Sequence[int]) -> Self:
         """Return new rows: a copy of these, any number of times each."""
         index = torch.tensor(rows, device=self._model.device)

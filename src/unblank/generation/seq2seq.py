@@ -156,7 +156,7 @@ class SourceAnswerer:
         self,
         prompts: Sequence[Prompt],
         *,
-        batch_size: int = DEFAULT_BATCH_SIZE,
+        batch_size: int,
         on_batch: Callable[[int], None] = lambda _: None,
     ) -> list[Generated]:
         """Return the answers to token ids; arguments as for `generate_from_ids` and `answer`."""
@@ -192,12 +192,7 @@ class SourceAnswerer:
         return [replace(one, prompt=self._limited(one.prompt)) for one in read]
 
     def constrained(self, source: EncodedSource, rules: Sequence[Rule]) -> EncodedSource:
-        """Return a source whose answer is held to rules; ValueError if they cannot be met.
-
-        Args:
-            source: as `read` returns it.
-            rules: on the answer.
-        """
+        """Return a source whose answer is held to rules; ValueError if they cannot be met."""
         if not rules:
             return source
         limit = source.prompt.max_tokens or self.setup.rules.max_tokens

@@ -162,12 +162,7 @@ class SourceCache(RowCache):
 
 
 def encode_sources(model: Any, sources: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Return float[N, S, D], the encoder's states, and bool[N, S], False on padding.
-
-    Args:
-        model: an encoder-decoder.
-        sources: token ids of any lengths.
-    """
+    """Return float[N, S, D], the encoder's states, and bool[N, S], False on padding."""
     lengths = torch.tensor([len(source) for source in sources])
     width = int(lengths.max())
     token_ids = torch.tensor([[*source, *[0] * (width - len(source))] for source in sources])

@@ -51,50 +51,30 @@ def read_sources(
     """
     if not texts:
         return []
-    tag = options.source_tag
+    tag, fills_blank = options.source_tag, family_of_model(config).writes == "blanks"
     tag_id = None if tag is None else tag_token_id(tokenizer, tag)
-    read = _read_for_glm if family_of_model(config).writes == "blanks" else _read_for_encoder
-    return read(config, tokenizer, texts, options, tag_id)
+    blank_id = None
+    if fills_blank:
+        special = special_ids(tokenizer)
+        blank_id = special.blanks[BLANK_TOKENS.index(options.blank or "[sMASK]")]
 
+    def laid_out(ids: Sequence[int]) -> tuple[int, ...]:
+        if blank_id is None:
+            return encoder_source(ids, config.eos_token_id, tag_id)
+        return glm_source(ids, special, blank_id, tag_id)
 
-def _read_for_encoder(
-    config: Any,
-    tokenizer: "PreTrainedTokenizerFast",
-    texts: Sequence[str],
-    options: GenerationOptions,
-    tag_id: int | None,
-) -> list[EncodedSource]:
-    overhead = len(encoder_source((), config.eos_token_id, tag_id))
-    room = config.max_position_embeddings - overhead
-    sources = []
+    limit = config.max_position_embeddings
+    room = limit - len(laid_out(()))
     _check_characters(tokenizer, texts, room, options.too_long)
-    for text, ids in zip(texts, encode_texts(tokenizer, texts), strict=True):
-        _check_length(text, len(ids), room, options.too_long)
-        token_ids = encoder_source(ids[:room], config.eos_token_id, tag_id)
-        sources.append(EncodedSource(Prompt(token_ids, (0,)), len(ids) > room))
-    return sources
-
-
-def _read_for_glm(
-    config: Any,
-    tokenizer: "PreTrainedTokenizerFast",
-    texts: Sequence[str],
-    options: GenerationOptions,
-    tag_id: int | None,
-) -> list[EncodedSource]:
-    special, limit = special_ids(tokenizer), config.max_position_embeddings
-    blank_id = dict(zip(BLANK_TOKENS, special.blanks, strict=True))[options.blank or "[sMASK]"]
-    room = limit - len(glm_source((), special, blank_id, tag_id))
     sources = []
-    _check_characters(tokenizer, texts, room, options.too_long)
     for text, ids in zip(texts, encode_texts(tokenizer, texts), strict=True):
-        if any(blank in text for blank in BLANK_TOKENS):
+        if fills_blank and any(blank in text for blank in BLANK_TOKENS):
             sources.append(EncodedSource(_own_blank(tokenizer, text, limit, tag_id)))
             continue
         _check_length(text, len(ids), room, options.too_long)
-        token_ids = glm_source(ids[:room], special, blank_id, tag_id)
-        blank = token_ids.index(blank_id)
-        sources.append(EncodedSource(Prompt(token_ids, (blank,)), len(ids) > room))
+        token_ids = laid_out(ids[:room])
+        place = 0 if blank_id is None else token_ids.index(blank_id)
+        sources.append(EncodedSource(Prompt(token_ids, (place,)), len(ids) > room))
     return sources
 
 

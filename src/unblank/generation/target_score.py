@@ -25,7 +25,7 @@ def score_targets(
     candidates: Sequence[Sequence[int]],
     *,
     end_id: int | None,
-    normalization: Literal["sum", "mean"] = "sum",
+    normalization: Literal["sum", "mean"],
 ) -> Tensor:
     """Return float32[C], the log-probability of each candidate as an answer to the source.
 

@@ -34,10 +34,6 @@ def choose_bleu_tokenizer(wanted: BleuTokenizer, texts: Iterable[str]) -> BleuTo
 
     Without MeCab, Japanese and Korean are divided into characters, as BLEU's signature then says.
 
-    Args:
-        wanted: the setting.
-        texts: the references.
-
     Raises:
         ImportError: as for `require_bleu_tokenizer`.
     """

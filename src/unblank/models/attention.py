@@ -92,10 +92,6 @@ def prepare_mask(
 def check_implementation(name: str, config: Any) -> None:
     """Check an attention implementation before a model uses it.
 
-    Args:
-        name: of the implementation.
-        config: of the model.
-
     Raises:
         ValueError: there is none of that name, or it cannot compute this model.
     """

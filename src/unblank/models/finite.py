@@ -27,10 +27,6 @@ def nonfinite_name(tensors: Iterable[tuple[str, Tensor]]) -> str | None:
 def require_finite(tensors: Iterable[tuple[str, Tensor]], folder: Path) -> None:
     """Refuse weights that are not finite.
 
-    Args:
-        tensors: name and values of each.
-        folder: where they come from, for the message.
-
     Raises:
         ValueError: one has a value that is not finite; the message names it.
     """

@@ -35,10 +35,6 @@ _PARTS = 3
 def _wave_positions(num_rows: int, num_waves: int) -> Tensor:
     """Return float32[P, 2 W]: the cosines, then the sines, of waves; each row has length 1.
 
-    Args:
-        num_rows: P.
-        num_waves: W, from the shortest wave to the longest, each longer by the same factor.
-
     Example:
         >>> rows_PK = _wave_positions(8, 4)
         >>> torch.allclose(rows_PK[:-2] @ _wave_shift(2, 4), rows_PK[2:], atol=1e-6)
@@ -49,12 +45,7 @@ def _wave_positions(num_rows: int, num_waves: int) -> Tensor:
 
 
 def _wave_shift(distance: int, num_waves: int) -> Tensor:
-    """Return float32[2 W, 2 W] that takes the row of a place to that of the place so much further.
-
-    Args:
-        distance: in tokens.
-        num_waves: W.
-    """
+    """Return float32[2 W, 2 W] that takes the row of a place to that of one so much further."""
     angles_W = distance * _frequencies(num_waves)
     cosines_WW, sines_WW = angles_W.cos().diag(), angles_W.sin().diag()
     upper, lower = torch.cat([cosines_WW, sines_WW], 1), torch.cat([-sines_WW, cosines_WW], 1)

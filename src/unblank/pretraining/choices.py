@@ -109,9 +109,6 @@ _SIZES = (
 def choose(means: Means) -> tuple[Choice, ...]:
     """Return what a run is to be, each setting with its reason.
 
-    Args:
-        means: text, time and hardware.
-
     Example:
         >>> means = Means(text_bytes=10_000_000, minutes=3, threads=2)
         >>> [(one.name, one.value) for one in choose(means)][:2]

@@ -21,7 +21,7 @@ from unblank.data.lines import read_lines
 from unblank.engine.resume import RUN_NAME
 from unblank.pretraining.choices import Choice, Means, choose
 from unblank.pretraining.settings import PretrainSettings
-from unblank.process import process_count
+from unblank.process import process_count, thread_count
 from unblank.settings.recipes import from_mapping, merged_sections, read_settings, to_mapping
 
 __all__ = ["choose_settings", "is_open"]
@@ -137,10 +137,7 @@ def _text_unit(paths: Sequence[Path]) -> str:
 
 def _num_threads() -> int:
     """Return the threads of all processes of the run."""
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    threads = int(given) if given.isdecimal() else cores or 1
-    return threads * process_count()
+    return thread_count() * process_count()
 
 
 def _has_gpu(device: str) -> bool:

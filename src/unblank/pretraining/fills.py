@@ -92,14 +92,7 @@ def fill_function(
 def _held_out_blank(
     example: Example, tokenizer: PreTrainedTokenizerFast, special: SpecialIds, width: int
 ) -> HeldOutBlank:
-    """Return a sample of the objective `single_span` as a readable text.
-
-    Args:
-        example: the sample.
-        tokenizer: of the run.
-        special: its special tokens.
-        width: tokens on either side of the blank.
-    """
+    """Return a sample of the objective `single_span` as a readable text."""
     part_a = example.input_ids[: example.prefix_length].tolist()
     blank = part_a.index(special.mask)
     around = part_a[max(blank - width, 0) : blank + width]
@@ -111,13 +104,7 @@ def _held_out_blank(
 def held_out_target(
     example: Seq2SeqExample, tokenizer: PreTrainedTokenizerFast, special: SpecialIds
 ) -> HeldOutBlank:
-    """Return a sample of a run's own objective: its source, and how its target begins.
-
-    Args:
-        example: the sample.
-        tokenizer: of the run.
-        special: its special tokens.
-    """
+    """Return a sample of a run's own objective: its source, and how its target begins."""
     ends = {special.eos, *special.sentinels}
     start, labels = example.decoder_input_ids[:1].tolist(), example.labels.tolist()
     if labels[0] in special.sentinels:  # the decoder starts with its start token

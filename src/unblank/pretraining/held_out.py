@@ -60,12 +60,7 @@ class HeldOutText:
         self._num_bytes: dict[HeldOutPart, float] = {}
 
     def measure(self, model: PreTrainedModel, unit: TrainUnit) -> dict[str, float]:
-        """Return the losses of a model by name, and bits a byte of texts whose language is known.
-
-        Args:
-            model: in evaluation mode.
-            unit: that computes the losses.
-        """
+        """Return the losses by name, and bits a byte of texts whose language is known."""
         if self._batches is None:
             self._batches = self._in_batches()
             # Languages are compared by their bytes, which the first loss must be that of.
@@ -119,12 +114,7 @@ class HeldOutText:
 
 
 def _scores(losses: HeldOutLosses[HeldOutPart], sources: Sequence[NamedCorpus]) -> dict[str, float]:
-    """Return the loss and, where there are several, its parts: by loss, objective and source.
-
-    Args:
-        losses: what was measured.
-        sources: of the text; those of a known language are left to `language_bits`.
-    """
+    """Return the loss and, where there are several, its parts: by loss, objective and source."""
     scores = {"loss": losses.total()}
     each = losses.each()
     if len(each) > 1:

@@ -61,12 +61,7 @@ def token_lengths(tokenizer: PreTrainedTokenizerFast) -> IntArray:
 
 
 def num_scored_bytes(batches: Sequence[TrainBatch], lengths: IntArray) -> int:
-    """Return the bytes of text of the labels of some batches.
-
-    Args:
-        batches: whose labels are tokens.
-        lengths: from `token_lengths`.
-    """
+    """Return the bytes of text of the labels of some batches."""
     return sum(
         int(lengths[labels[labels != IGNORE_INDEX]].sum())
         for labels in (batch.labels.numpy() for batch in batches)

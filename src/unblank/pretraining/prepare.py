@@ -4,13 +4,12 @@ It makes what the run would make: its tokenizer and the token ids of all its tex
 which the run looks for them.
 """
 
-import shutil
-import tempfile
 from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from unblank.atomic_folders import unfinished_folder
 from unblank.data.shards import CorpusCache
 from unblank.engine.logging import Display
 from unblank.engine.parallel import World, join_world
@@ -34,10 +33,6 @@ def run_prepare(settings: PretrainSettings, *, given: Collection[str] | None = N
     """Tokenize the text of a run, and return the folder in which `run_pretrain` finds it.
 
     Started by torchrun, processes share out the files.
-
-    Args:
-        settings: of the run.
-        given: as for `run_pretrain`.
 
     Raises:
         ValueError: a setting or file does not fit; the message says what to do.
@@ -64,11 +59,9 @@ def _prepared(
 ) -> PreparedText:
     hold_out = find_hold_out(settings.data, cache, world)
     with ExitStack() as stack:
-        made: str | None = None
-        if world.is_main:
-            # Where a run has its tokenizer; what a killed command leaves is removed by its name.
-            made = tempfile.mkdtemp(prefix=".tokenizer.unfinished-", dir=cache.folder)
-            stack.callback(shutil.rmtree, made, ignore_errors=True)
+        made: Path | None = None
+        if world.is_main:  # where a run has its tokenizer
+            made = stack.enter_context(unfinished_folder(cache.folder, "tokenizer"))
         text = prepare_text(
             cache,
             world,
@@ -77,7 +70,7 @@ def _prepared(
             model=settings.model,
             tokenizer=settings.tokenizer,
             data=settings.data,
-            output_dir=Path(world.gather(made)[0]),
+            output_dir=world.gather(made)[0],
             checkpoint=None,
             hold_out=hold_out,
         )

@@ -108,15 +108,11 @@ def dry_run_pretrain(
     memory: MemoryArrangement = LEFT_ALONE,
     world: int | None = None,
 ) -> None:
-    """Say what a run would take, from its first steps; errors as `run_pretrain`.
+    """Say what a run would take, from its first steps; arguments and errors as `run_pretrain`.
 
     Nothing is left of it; text that earlier runs have prepared is not tokenized again.
 
-    Args:
-        settings: as for `run_pretrain`.
-        given: as for `run_pretrain`.
-        memory: as for `run_pretrain`.
-        world: number of processes for which memory is planned by formulas, without a step.
+    With `world` memory is planned by formulas for that many processes, without a step.
     """
     given = changed_names(settings) if given is None else given
     train, data = settings.train, settings.data
@@ -188,13 +184,7 @@ def _require_held_out(train: PretrainTrainSettings, *, is_there: bool) -> None:
 def _effective_pretrain_settings(
     settings: PretrainSettings, checkpoint: Path | None, num_processes: int
 ) -> dict[str, Any]:
-    """Return the settings that stand for others when two starts are compared.
-
-    Args:
-        settings: of the run.
-        checkpoint: that is continued, or None.
-        num_processes: of this start.
-    """
+    """Return the settings that stand for others when two starts are compared."""
     optim, train, objective = settings.optim, settings.train, settings.objective
     # Not given means the end of the run: a longer run then has another schedule.
     has_end = optim.schedule in ("cosine", "linear")

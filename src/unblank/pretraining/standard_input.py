@@ -7,12 +7,11 @@ the same text, and a run that is continued by its recipe needs no input.
 import hashlib
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from unblank.atomic_folders import unfinished_folder
 from unblank.disk_errors import writes_to
 from unblank.engine.parallel import World
 
@@ -44,9 +43,8 @@ def keep_standard_input(entries: Sequence[str], folder: Path, world: World) -> t
 
 def _kept(stream: BinaryIO, folder: Path) -> Path:
     digest = hashlib.blake2b(digest_size=12)
-    handle, name = tempfile.mkstemp(prefix=".standard-input-", dir=folder)
-    try:
-        with writes_to(folder), os.fdopen(handle, "wb") as file:
+    with writes_to(folder), unfinished_folder(folder, "standard-input") as made:
+        with (made / "text").open("wb") as file:
             while piece := stream.read(_READ_AT_ONCE):
                 digest.update(piece)
                 file.write(piece)
@@ -57,8 +55,5 @@ def _kept(stream: BinaryIO, folder: Path) -> Path:
             raise ValueError("data.train is standard input (-), which is empty: pipe text into it")
         path = folder / f"standard-input-{digest.hexdigest()}.txt"
         if not path.exists():  # the same one keeps its time, by which it is known
-            Path(name).rename(path)
+            (made / "text").rename(path)
         return path
-    finally:
-        with suppress(FileNotFoundError):
-            Path(name).unlink()

@@ -108,17 +108,7 @@ _NUM_MEASURED = 64
 
 
 class Pretraining:
-    """See `unblank.engine.training.Training`; made by `open_pretraining`.
-
-    Args:
-        context: of the run.
-        family: of the model.
-        materials: tokenizer and samples.
-        model: the `model` section.
-        sections: what is hidden, and which losses there are.
-        train: the `train` section.
-        num_workers: processes that make batches ahead.
-    """
+    """See `unblank.engine.training.Training`; made by `open_pretraining`."""
 
     unit: TrainUnit
     metric = "loss"
@@ -261,12 +251,7 @@ def _require_use_of_tags(seq2seq: Seq2SeqSettings) -> None:
 
 
 def _language_shares(materials: Materials, train: PretrainTrainSettings) -> list[LanguageShare]:
-    """Return how much of each language the run draws, as far as the first samples tell.
-
-    Args:
-        materials: what is drawn from.
-        train: length and size of the run.
-    """
+    """Return how much of each language the run draws, as far as the first samples tell."""
     sampler = materials.sampler
     drawn = [_num_positions(sampler.draw_example(number)) for number in range(_NUM_MEASURED)]
     positions = (train.max_steps or 0) * train.batch_size * materials.length

@@ -146,11 +146,6 @@ def without_content(example: TaskExample, task: ClozeTask, filler: str = "") -> 
     """Return the example with empty fields: what a prompt alone says about its candidates.
 
     Derived fields stay, as they are words of the prompt.
-
-    Args:
-        example: with its candidates.
-        task: of the example.
-        filler: text without content for the fields.
     """
     fields = {
         name: text if name in task.derive else filler for name, text in example.fields.items()

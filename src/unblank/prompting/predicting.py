@@ -56,19 +56,8 @@ def predict(
 ) -> list[Prediction]:
     """Return what the model says about each example.
 
-    Args:
-        model: a `GlmInfillForConditionalGeneration`.
-        tokenizer: its tokenizer.
-        task: the task.
-        examples: its examples.
-        patterns: numbers of the patterns; the probabilities of several are averaged. None given
-            is the usual one.
-        asking: in which words.
-        prior: as for `score_examples`.
-        max_length: positions of an example; None for what the model has.
-        batch_size: examples scored together; it does not change a prediction.
-        layout: how the model answers.
-        show_progress: show a bar on the error stream.
+    Args and errors as for `score_examples`, but for `patterns`: the probabilities of several are
+    averaged, and none given is the usual one.
 
     Raises:
         ValueError: as for `encode_example`.

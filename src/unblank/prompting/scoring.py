@@ -6,13 +6,14 @@ sum. Scores carry gradients, so that fine-tuning uses the same functions.
 Shapes: `L` labels or candidates of an example.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from unblank.data.length_groups import length_batches
 from unblank.generation.priors import Prior, without_prior
 from unblank.generation.prompts import encode_candidate
 from unblank.generation.score import Cloze, score_batch
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 __all__ = [
     "ClozePrompt",
     "encode_example",
-    "length_batches",
     "normalized",
     "score_clozes",
     "score_examples",
@@ -218,7 +218,7 @@ def score_examples(
         ValueError: as for `encode_example`.
     """
     if max_length is not None:
-        check_count(max_length, "max_length")
+        max_length = check_count(max_length, "max_length")
     limit = max_length or model.config.max_position_embeddings
     asked = [asking.ask(task, example, pattern) for example in examples]
     prompts = [encode_example(tokenizer, task, *one, max_length=limit) for one in asked]
@@ -283,7 +283,7 @@ def _score_all(
     special = special_ids(tokenizer)
     scores: list[Tensor] = [torch.empty(0)] * len(prompts)
     lengths = [prompt.num_positions for prompt in prompts]
-    batches = list(length_batches(lengths, batch_size))
+    batches = length_batches(lengths, batch_size, longest_first=True)
     costs = [padded_size([lengths[index] for index in batch]) for batch in batches]
 
     def scored(batch: list[int]) -> list[Tensor]:
@@ -295,14 +295,6 @@ def _score_all(
             scores[index] = scores_L
         on_batch(len(batch))
     return scores
-
-
-def length_batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
-    """Yield the indices of items of similar length together, the longest first."""
-    check_count(batch_size, "batch_size")
-    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
-    for start in range(0, len(order), batch_size):
-        yield order[start : start + batch_size]
 
 
 def start_of_answer(special: SpecialIds, layout: Layout) -> int:

@@ -56,10 +56,6 @@ def check_keys(entries: Any) -> None:
 def check_task(task: ClozeTask, entries: Mapping[str, Any]) -> None:
     """Check that the settings of a task fit together.
 
-    Args:
-        task: as it was read.
-        entries: the file, for its lines.
-
     Raises:
         ValueError: a setting that another one makes meaningless; the message names the line.
     """

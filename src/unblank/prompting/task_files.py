@@ -119,13 +119,7 @@ def _build(path: Path, entries: Any) -> ClozeTask:
 def _patterns(
     entries: Mapping[str, Any], verbalizer: Any, *, is_named: bool
 ) -> tuple[TaskPattern, ...]:
-    """Return the patterns, which have the same labels; a task whose labels are only named has none.
-
-    Args:
-        entries: of the file.
-        verbalizer: of the patterns without one of their own.
-        is_named: whether the labels have names and no words.
-    """
+    """Return the patterns, which have the same labels; none if labels are only named."""
     if bool(entries.get("patterns")) == is_named:
         why = (
             "labels have no words for patterns: give a verbalizer instead of labels"

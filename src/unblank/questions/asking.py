@@ -55,11 +55,6 @@ def _build(_path: Path, entries: Any) -> _Texts:
 def question_texts(question: Question, context: str, prompts: PromptMode) -> tuple[str, str]:
     """Return the text before the blank, and the text after it.
 
-    Args:
-        question: what is asked.
-        context: its passage, or a window of it.
-        prompts: in which words.
-
     Raises:
         ValueError: there are no words in the question's language.
 

@@ -158,7 +158,7 @@ def write_index(
     return IndexReport(num_documents, len(word_ids), len(vocabulary), without_words, with_blanks)
 
 
-def require_room(output: Path, *, replace: bool = False) -> None:
+def require_room(output: Path, *, replace: bool) -> None:
     """Raise unless an index can be written to a folder; arguments and errors as above."""
     require_package("bm25s", _PURPOSE)
     if output.exists() and not (replace and (output / _RECORD_NAME).is_file()):
@@ -170,9 +170,6 @@ def require_room(output: Path, *, replace: bool = False) -> None:
 
 class PassageIndex:
     """An index that is searched.
-
-    Args:
-        folder: as `write_index` made it.
 
     Attributes:
         sha256: of its record, which names all its files.

@@ -22,11 +22,6 @@ PassageValues = list[dict[str, Any]]
 class Retriever:
     """A model beside an index.
 
-    Args:
-        unblank: the model.
-        folder: of the index.
-        top: most passages of a text.
-
     Attributes:
         identity: tells this search from others, to go on later only with the same.
 

@@ -69,7 +69,7 @@ def category(name: str) -> CodePoints:
 
     Args:
         name: "digit", "space", "word" (letters, digits and the underscore), "lower" (no capital
-            letters), "upper" (no small letters), "letter" or "punctuation".
+            letters), "upper" (no small letters), "letter", "mark" or "punctuation".
     """
     if name in _PATTERNS:
         return _matched(re.compile(_PATTERNS[name]))
@@ -82,6 +82,7 @@ _TESTS: dict[str, Callable[[str], bool]] = {
     "lower": lambda character: character == character.lower(),
     "upper": lambda character: character == character.upper(),
     "letter": str.isalpha,
+    "mark": lambda character: unicodedata.category(character).startswith("M"),
     "punctuation": lambda character: unicodedata.category(character).startswith("P"),
 }
 

@@ -1,14 +1,16 @@
 """A glossary: where a source holds a term, the answer must hold one of its translations."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import regex
+
 from unblank.data.fields import field_value
 from unblank.data.records import read_records
+from unblank.rules.meaning import SPACED_LETTER, needs_edge
 from unblank.rules.rule import Rule
 
-__all__ = ["read_glossary"]
+__all__ = ["is_met", "read_glossary"]
 
 
 class Glossary:
@@ -21,12 +23,15 @@ class Glossary:
     def __init__(self, terms: Mapping[str, str]) -> None:
         self._forms = {term.casefold(): forms for term, forms in terms.items()}
         longest_first = sorted(terms, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(_pattern_of, longest_first)), re.IGNORECASE)
+        self._pattern = regex.compile(
+            "|".join(map(_pattern_of, longest_first)), regex.IGNORECASE | regex.V1
+        )
 
     def translations(self, source: str) -> list[str]:
         """Return the forms of each term in a source, in its order, divided by |.
 
-        A term is a word or several in a row, in any case; it does not begin or end inside a word.
+        A term is a word or several in a row, in any case; it does not begin or end inside a word,
+        but anywhere in a script that is written without spaces.
         Of terms that overlap, the longest counts.
         """
         return [self._forms[term.casefold()] for term in self._terms(source)]
@@ -56,6 +61,28 @@ class Glossary:
             if term.casefold() in self._forms:
                 found.setdefault(term.casefold(), term)
         return list(found.values())
+
+
+def is_met(forms: str, answer: str) -> bool:
+    """Return whether an answer holds a term; case and spaces around punctuation do not count.
+
+    Args:
+        forms: of the term, divided by |.
+        answer: of the model.
+
+    Example:
+        >>> is_met("war|wars", "toward"), is_met("well-known", "A Well - known man")
+        (False, True)
+    """
+    written = _tight(answer)
+    return any(
+        regex.search(_pattern_of(_tight(form)), written, regex.IGNORECASE | regex.V1)
+        for form in forms.split("|")
+    )
+
+
+def _tight(text: str) -> str:
+    return regex.sub(r"\s*(\p{P})\s*", r"\1", text.strip())
 
 
 def read_glossary(path: Path) -> Glossary:
@@ -97,7 +124,7 @@ def _text(value: str | Sequence[str]) -> str:
 
 
 def _pattern_of(term: str) -> str:
-    words = r"\s+".join(map(re.escape, term.split()))
-    before = r"(?<!\w)" if re.match(r"\w", term) else ""
-    after = r"(?!\w)" if re.search(r"\w$", term) else ""
+    words = r"\s+".join(map(regex.escape, term.split()))
+    before = f"(?<!{SPACED_LETTER})" if needs_edge(term[0]) else ""
+    after = f"(?!{SPACED_LETTER})" if needs_edge(term[-1]) else ""
     return before + words + after

@@ -1,8 +1,9 @@
 """What a rule says, as one expression over the characters of an answer.
 
 The spaces before an answer do not belong to it. A word that must be there ends where the answer
-does, or at white space or punctuation; one that must not, wherever a letter, digit or underscore
-meets something else. In scripts that are written without spaces either may stand anywhere.
+does, or at white space or punctuation; one that must not, wherever a letter with its marks, a digit
+or underscore meets something else. In scripts that are written without spaces either may stand
+anywhere.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,14 +24,18 @@ from unblank.rules.expressions import ANYTHING, EMPTY, Expressions
 from unblank.rules.patterns import read_pattern
 from unblank.rules.rule import Length, Rule
 
-__all__ = ["meaning_of"]
+__all__ = ["SPACED_LETTER", "meaning_of", "needs_edge"]
 
 AsWritten = Callable[[str], str | None]
 """A text -> how the tokenizer writes it; None if it cannot."""
 
-_WITHOUT_SPACES = regex.compile(
-    r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]"
-)
+_OF_SCRIPT = r"\p{{{}}}".format
+_WITHOUT_SPACES = ("Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan")
+
+SPACED_LETTER = rf"[\w--[{''.join(map(_OF_SCRIPT, _WITHOUT_SPACES))}]]"
+"""A letter, mark, digit or underscore of scripts with spaces between words, in V1 of `regex`."""
+
+_SPACED_LETTER = regex.compile(SPACED_LETTER, regex.V1)
 
 
 # Where a word that must be there may end, and what is no word by itself: in all of Unicode there
@@ -69,7 +74,7 @@ class _Maker:
         """Return what a rule says, each part of it."""
         make = self._make
         found = [self._one_of(forms.split("|")) for forms in rule.contains]
-        outside = complement(category("word"))
+        outside = complement(_spaced_letters())
         excluded = [form for forms in rule.excludes for form in forms.split("|") if form.strip()]
         found += [
             make.negation(self._containing(text, outside))
@@ -88,7 +93,9 @@ class _Maker:
         if rule.case is not None:
             found.append(self._case(rule.case))
         if rule.script is not None:
-            found.append(self._every(_allowed_in(rule.script)))
+            # What is made of digits or letters has one; of a script, all letters that there are.
+            fewest = int(rule.script in ("digits", "letters"))
+            found.append(make.repeat(make.characters(_allowed_in(rule.script)), fewest, None))
         return found
 
     def _one_of(self, forms: Sequence[str]) -> int:
@@ -120,9 +127,9 @@ class _Maker:
         for piece in text.split():
             parts += [space, make.text(piece)] if parts else [make.text(piece)]
         before = after = ANYTHING
-        if _needs_edge(text.strip()[0]):
+        if needs_edge(text.strip()[0]):
             before = make.either([EMPTY, make.concat([ANYTHING, outside])])
-        if _needs_edge(text.strip()[-1]):
+        if needs_edge(text.strip()[-1]):
             after = make.either([EMPTY, make.concat([outside, ANYTHING])])
         return make.concat([before, *parts, after])
 
@@ -169,9 +176,14 @@ def _allowed_in(name: str) -> CodePoints:
     return union([script(name), complement(category("letter"))])
 
 
-def _needs_edge(character: str) -> bool:
-    is_of_word = character.isalnum() or character == "_"
-    return is_of_word and not _WITHOUT_SPACES.match(character)
+def _spaced_letters() -> CodePoints:
+    unspaced = complement(union(map(script, _WITHOUT_SPACES)))
+    return both(union([category("word"), category("mark")]), unspaced)
+
+
+def needs_edge(character: str) -> bool:
+    """Whether a word that begins or ends with it must stand apart from its neighbours."""
+    return _SPACED_LETTER.match(character) is not None
 
 
 def _bounds(length: Length) -> tuple[int, int | None]:

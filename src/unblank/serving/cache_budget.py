@@ -51,11 +51,7 @@ class Demand:
 
 
 class CacheBudget:
-    """Tokens of the cache that are reserved, of those that there are.
-
-    Args:
-        limit: tokens that there are.
-    """
+    """Tokens of the cache that are reserved, of those that there are."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit

@@ -100,11 +100,7 @@ class CompletionBody(ModelBody):
 
 
 def completion_routes(service: Service) -> APIRouter:
-    """Return the endpoint of completions.
-
-    Args:
-        service: what all endpoints share.
-    """
+    """Return the endpoint of completions."""
     router = APIRouter(
         prefix="/v1",
         route_class=JsonRoute,

@@ -190,9 +190,6 @@ class Engine:
     def submit(self, tasks: Sequence[Task]) -> None:
         """Take tasks in, all or none.
 
-        Args:
-            tasks: of one request.
-
         Raises:
             QueueFullError: too many wait.
             EngineClosedError: after `close`.

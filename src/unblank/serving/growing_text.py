@@ -22,11 +22,7 @@ def first_stop(text: str, stops: Sequence[str]) -> tuple[int, str] | None:
 
 
 class GrowingText:
-    """What was sent of an answer.
-
-    Args:
-        stops: strings before which the answer ends.
-    """
+    """What was sent of an answer."""
 
     def __init__(self, stops: Sequence[str] = ()) -> None:
         self._stops = tuple(stops)

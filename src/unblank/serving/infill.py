@@ -58,11 +58,7 @@ class InfillBody(BaseModel):
 
 
 def infill_routes(service: Service) -> APIRouter:
-    """Return the endpoint for editors.
-
-    Args:
-        service: what all endpoints share.
-    """
+    """Return the endpoint for editors."""
     router = APIRouter(
         route_class=JsonRoute, default_response_class=JsonResponse, tags=["llama.cpp's shape"]
     )

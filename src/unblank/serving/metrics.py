@@ -58,13 +58,7 @@ class Metrics:
         )
 
     def note_request(self, scope: Mapping[str, Any], status: int, seconds: float) -> None:
-        """Count a request.
-
-        Args:
-            scope: of the request.
-            status: of the response.
-            seconds: that it took.
-        """
+        """Count a request."""
         # Any path may be asked for; only those of endpoints become labels.
         path = getattr(scope.get("route"), "path", "other")
         self._requests.labels(path, str(status)).inc()

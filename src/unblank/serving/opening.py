@@ -1,6 +1,6 @@
-"""From folders to a server that runs: the models are opened, each with an engine."""
+"""From folders to what is served: the models are opened, each with an engine."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,12 @@ from unblank.families.table import family_of_model
 from unblank.finetuning.labels.tuned import LabelModel, has_label_head, open_label_model, tuned_on
 from unblank.prompting.task import ClozeTask
 from unblank.prompting.task_files import load_task, task_names
-from unblank.serving.application import build_application
 from unblank.serving.engine import Engine
 from unblank.serving.served_model import ServedModel
-from unblank.serving.server import address_of, listen, serve_until_asked
 from unblank.serving.service import Service
 from unblank.terminal_text import print_message
 
-__all__ = ["build_service", "serve_models"]
+__all__ = ["build_service", "open_service", "open_tasks"]
 
 
 def build_service(
@@ -96,10 +94,6 @@ def open_tasks(files: Mapping[str, Path]) -> dict[str, ClozeTask]:
 def _own_task(folder: Path, tasks: Mapping[str, ClozeTask]) -> ClozeTask | None:
     """Return the task with labels that a folder was tuned on; None if there is none.
 
-    Args:
-        folder: of a model, a classifier, an adapter or a trained prompt.
-        tasks: that the server was started with; one of the same name is taken.
-
     Raises:
         FileNotFoundError: no such folder; also, if only a classifier answers the task, its file.
         ValueError: a classifier that does not say what it was tuned on.
@@ -163,62 +157,3 @@ def open_service(
         own_tasks={name: task for name, task in own.items() if task is not None},
         **limits,
     )
-
-
-def serve_models(
-    folders: Mapping[str, Path],
-    task_files: Mapping[str, Path],
-    *,
-    host: str,
-    port: int,
-    api_key: str | None,
-    allowed_origins: Sequence[str],
-    cache_tokens: int,
-    max_waiting: int,
-    max_body: int,
-    time_limit: float,
-    grace: float,
-    device: str,
-    dtype: str | None,
-    calibration: bool,
-) -> None:
-    """Open models and serve them until a signal asks for the end.
-
-    Args:
-        folders: by the names of the models.
-        task_files: by the names of the tasks that clients may name besides the library's.
-        host: to listen on.
-        port: 0 for any that is free.
-        api_key: as for `build_service`.
-        allowed_origins: as for `build_application`.
-        cache_tokens: as for `build_service`.
-        max_waiting: as for `build_service`.
-        max_body: as for `build_application`.
-        time_limit: as for `build_service`.
-        grace: as for `serve_until_asked`.
-        device: as for `unblank.load`.
-        dtype: as for `unblank.load`.
-        calibration: as for `unblank.load`.
-
-    Raises:
-        OSError: the port is in use.
-        FileNotFoundError: as for `open_service`.
-        ValueError: as for `open_service` and `open_tasks`.
-    """
-    tasks = open_tasks(task_files)
-    # Before the models, which may take long to open.
-    bound = listen(host, port)
-    service = open_service(
-        folders,
-        tasks,
-        device=device,
-        dtype=dtype,
-        calibration=calibration,
-        cache_tokens=cache_tokens,
-        max_waiting=max_waiting,
-        time_limit=time_limit,
-        api_key=api_key,
-    )
-    app = build_application(service, max_body=max_body, allowed_origins=allowed_origins)
-    print(f"serving {', '.join(folders)} on {address_of(bound)} (Ctrl-C ends it)", flush=True)
-    serve_until_asked(app, service, bound, grace)

@@ -18,11 +18,7 @@ td, th { text-align: left; vertical-align: top; padding: .2rem .8rem .2rem 0; }
 
 
 def reference_page(document: Mapping[str, Any]) -> str:
-    """Return the page.
-
-    Args:
-        document: the OpenAPI document.
-    """
+    """Return the page."""
     title = html.escape(document["info"]["title"])
     about = html.escape(document["info"].get("description", ""))
     schemas = document.get("components", {}).get("schemas", {})

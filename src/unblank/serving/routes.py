@@ -38,11 +38,7 @@ _Result = TypeVar("_Result")
 
 
 def library_routes(service: Service) -> APIRouter:
-    """Return the endpoints of the library's own calls.
-
-    Args:
-        service: what they share.
-    """
+    """Return the endpoints of the library's own calls."""
     router = APIRouter(
         prefix="/v1", route_class=JsonRoute, default_response_class=JsonResponse, tags=["models"]
     )

@@ -47,11 +47,7 @@ def compared_settings(settings: object) -> dict[str, Any]:
 
 
 def earlier_settings(kind: type) -> dict[str, Any]:
-    """Return dotted name -> value of every setting in a run that did not record it.
-
-    Args:
-        kind: class of the settings of a run.
-    """
+    """Return dotted name -> value of every setting in a run that did not record it."""
     return {
         name: next((mark.value for mark in marks if isinstance(mark, EarlierDefault)), value)
         for name, value, marks in _walk(kind())

@@ -30,6 +30,7 @@ __all__ = [
     "check_count",
     "check_values",
     "minimum",
+    "plain_scalar",
 ]
 
 Number = TypeVar("Number")
@@ -98,7 +99,7 @@ OneOrMore = Annotated[Values, ONE_OR_MORE]
 
 
 def check_values(settings: Any) -> None:
-    """Check every number, text, switch, choice and list; numpy's numbers become Python's.
+    """Check every number, text, switch, choice and list; others' scalars become Python's.
 
     Args:
         settings: a dataclass; its other fields, and those of its sections, are left alone.
@@ -119,8 +120,8 @@ def check_values(settings: Any) -> None:
             object.__setattr__(settings, name, value)  # the dataclass is frozen
 
 
-def check_count(value: object, name: str, low: int = 1) -> None:
-    """Check a whole number that is an argument of a function.
+def check_count(value: object, name: str, low: int = 1) -> int:
+    """Return a whole number that is an argument of a function.
 
     Args:
         value: as given.
@@ -131,7 +132,13 @@ def check_count(value: object, name: str, low: int = 1) -> None:
         TypeError: it is not a whole number.
         ValueError: it is smaller than `low`.
     """
-    _checked(value, int, (minimum(low),), name)
+    count: int = _checked(value, int, (minimum(low),), name)
+    return count
+
+
+def plain_scalar(value: Any) -> Any:
+    """Return Python's value of a scalar of numpy or torch, and any other value as it is."""
+    return value.item() if getattr(value, "shape", None) == () else value
 
 
 @cache
@@ -155,6 +162,7 @@ def _checked(value: Any, hint: Any, bounds: tuple[Bounds, ...], name: str) -> An
         return value if is_plain else _checked(value, kinds[0], bounds, name)
     if origin is tuple:
         return _checked_tuple(value, get_args(hint), bounds, name)
+    value = plain_scalar(value)
     if origin is Literal:
         return _checked_choice(value, get_args(hint), name)
     if hint is bool and not isinstance(value, bool):

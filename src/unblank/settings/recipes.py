@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from unblank.near_names import did_you_mean
 from unblank.path_arguments import disk_path, given_path, require_path_text
 from unblank.settings.marks import DataMark, PathMark
+from unblank.settings.ranges import plain_scalar
 from unblank.settings.shipped_recipes import recipe_path
 
 __all__ = [
@@ -138,7 +139,7 @@ def _plain(value: Any) -> Any:
 
 
 def _convert(value: Any, hint: Any, name: str) -> Any:
-    origin, arguments = get_origin(hint), get_args(hint)
+    value, origin, arguments = plain_scalar(value), get_origin(hint), get_args(hint)
     if origin is Annotated:
         inner, *marks = arguments
         if any(isinstance(mark, DataMark) for mark in marks) and isinstance(value, str | PathLike):

@@ -1,5 +1,6 @@
-"""What can be shown, and how: a dataclass each. Standard library alone: the command names them."""
+"""What can be shown, and how: a dataclass each, light to import: the command names them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,8 +9,15 @@ from unblank.objectives.settings import ObjectiveSettings
 from unblank.settings.choices import Layout, PromptMode, WordMode
 from unblank.settings.marks import PathText, Positional
 from unblank.settings.ranges import NotNegative, Positive, Seed, check_values
+from unblank.untrusted.json_text import read_json_object
 
-__all__ = ["ShowPairOptions", "ShowSampleOptions", "ShowTaskOptions", "ShowTextOptions"]
+__all__ = [
+    "ShowPairOptions",
+    "ShowSampleOptions",
+    "ShowTaskOptions",
+    "ShowTextOptions",
+    "shows_pair",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +71,28 @@ class ShowPairOptions(ShowSampleOptions):
         ShowSampleOptions.__post_init__(self)
         if self.translation is not None and not self.translation.strip():
             raise ValueError("the translation is empty: give a text")
+
+
+def shows_pair(names: Iterable[str], folders: Iterable[Path]) -> bool:
+    """Whether a text is to be shown as an encoder-decoder sees it.
+
+    Args:
+        names: of the settings that are given; those of sections perhaps with a dot.
+        folders: of a model or a tokenizer.
+    """
+    of_pairs = ("encoder_decoder", "translation", "seq2seq")
+    is_asked = any(name.partition(".")[0] in of_pairs for name in names)
+    return is_asked or any(map(_holds_encoder_decoder, folders))
+
+
+def _holds_encoder_decoder(folder: Path) -> bool:
+    path = folder / "config.json"
+    if not path.is_file():
+        return False
+    from unblank.families.table import family_of_model_type
+
+    family = family_of_model_type(read_json_object(path).get("model_type"))
+    return family is not None and family.writes == "targets"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -60,14 +60,7 @@ def show_seq2seq(
 def _print_seq2seq_example(
     console: "Console", example: Seq2SeqExample, names: Sequence[str], special: SpecialIds
 ) -> None:
-    """Print source and target of an example in aligned columns, and its counts.
-
-    Args:
-        console: where to.
-        example: one example.
-        names: the string to show for every token id.
-        special: ids of the special tokens.
-    """
+    """Print source and target of an example in aligned columns, and its counts."""
     scored = example.labels[example.labels != IGNORE_INDEX]
     hidden = np.isin(example.input_ids, [special.mask, *special.sentinels])
     words = ~np.isin(scored, [special.eos, special.sop, *special.sentinels])

@@ -18,12 +18,7 @@ _SHOWN = 3
 
 
 def print_in_order(pattern: Pattern, console: "Console") -> None:
-    """Print the parts of a pattern, and what stands right before and after its blank.
-
-    Args:
-        pattern: in the words of one language.
-        console: where to.
-    """
+    """Print the parts of a pattern, and what stands right before and after its blank."""
     console.print("in reading order", style="bold")
     parts = [*pattern.before, pattern.blank, *pattern.after]
     for number, part in enumerate(parts, start=1):

@@ -52,10 +52,6 @@ _SHORT_NAMES = {SPECIAL_TOKENS[role]: f"<{role}>" for role in ("eos", "sop", "eo
 def show_task(options: ShowTaskOptions, console: "Console") -> None:
     """Print an example of a task.
 
-    Args:
-        options: which example, and what of it.
-        console: where to.
-
     Raises:
         FileNotFoundError: if a file or folder is not there.
         ValueError: if the task, its data or an option does not fit.

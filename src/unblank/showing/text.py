@@ -42,10 +42,6 @@ _SHORT_NAMES = {"pad": "<pad>", "eos": "<eos>", "sop": "<sop>", "eop": "<eop>"}
 def show_text(options: ShowTextOptions, console: "Console") -> None:
     """Print a sample as a GLM sees it, and draw its mask if asked to.
 
-    Args:
-        options: which text, and what of it.
-        console: where to.
-
     Raises:
         FileNotFoundError: if the tokenizer's folder is not there.
         ValueError: if the text is too short, or an option is out of range.

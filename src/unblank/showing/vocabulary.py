@@ -80,7 +80,7 @@ def word_vocabulary(
     )
 
 
-def folder_vocabulary(folder: Path, *, is_seq2seq: bool = False) -> ShownVocabulary:
+def folder_vocabulary(folder: Path, *, is_seq2seq: bool) -> ShownVocabulary:
     """Return the vocabulary of the tokenizer in a tokenizer's or model's folder.
 
     Args:

@@ -85,10 +85,6 @@ def train_vocabulary(
 ) -> "PreTrainedTokenizerFast":
     """Return a new tokenizer.
 
-    Args:
-        settings: of the tokenizer.
-        sources: the text, in which their `alpha` draws.
-
     Raises:
         ValueError: if the text or a setting cannot be used.
     """

@@ -136,10 +136,6 @@ def decode_with_blanks(tokenizer: "PreTrainedTokenizerFast", ids: Sequence[int])
 
     Special tokens other than blanks and the unknown token are left out. The mirror of
     `encode_with_blanks`: encoding the result gives the same ids, if they came from text.
-
-    Args:
-        tokenizer: a transformers tokenizer.
-        ids: token ids, blanks among them.
     """
     special = special_ids(tokenizer)
     control = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}

@@ -50,13 +50,7 @@ class WordCounts:
 def count_words(
     tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str], num_characters: int = 1_000_000
 ) -> WordCounts:
-    """Return how the words at the beginning of the texts fare.
-
-    Args:
-        tokenizer: any that transformers opens.
-        texts: documents.
-        num_characters: how much of them is read.
-    """
+    """Return how the words at the beginning of the texts fare."""
     counts: Counter[str] = Counter()
     for text in texts:
         shown = unicodedata.normalize("NFC", text[:num_characters])

@@ -79,11 +79,7 @@ def framed(
 
 
 def frame_in(settings: Mapping[str, Any]) -> Frame | None:
-    """Return the frame that a `tokenizer_config.json` tells of; None if it has none.
-
-    Args:
-        settings: content of the file.
-    """
+    """Return the frame that a `tokenizer_config.json` tells of; None if it has none."""
     given = settings.get(_SETTING)
     if not isinstance(given, Mapping) or given.keys() != {one.name for one in fields(Frame)}:
         return None

@@ -21,9 +21,6 @@ _WORD = re.compile(r"\S+")
 def with_words_divided(texts: Iterable[str]) -> Iterator[str]:
     """Yield the texts, of which those with a longer word are divided inside it.
 
-    Args:
-        texts: documents.
-
     Warns:
         UserWarning: at the end, with the number of words that were divided.
     """

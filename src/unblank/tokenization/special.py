@@ -231,9 +231,6 @@ def add_extra_tokens(tokenizer: "PreTrainedTokenizerFast", names: Sequence[str])
 def require_special_names(names: Sequence[str]) -> None:
     """Refuse what can not be the names of special tokens.
 
-    Args:
-        names: of all of them.
-
     Raises:
         ValueError: one is empty or white space, occurs twice, or holds a lone surrogate.
     """

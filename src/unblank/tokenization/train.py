@@ -113,8 +113,8 @@ def train_tokenizer(
         raise ValueError(
             f"unknown kind of tokenizer {kind!r}: choose one of {', '.join(_TRAINERS)}"
         )
-    check_count(vocab_size, "vocab_size")
-    check_count(num_sentinels, "num_sentinels", low=0)
+    vocab_size = check_count(vocab_size, "vocab_size")
+    num_sentinels = check_count(num_sentinels, "num_sentinels", low=0)
     specials = _special_tokens(num_sentinels, extra_tokens)
     smallest = len(specials) + _MIN_PIECES[kind]
     if vocab_size < smallest:

@@ -27,11 +27,6 @@ def note_unknown(
 ) -> None:
     """Say what of some texts is unknown to the tokenizer, once for each tokenizer.
 
-    Args:
-        tokenizer: that encoded them.
-        texts: as they were given.
-        ids: of the texts.
-
     Warns:
         UserWarning: with the first word that is lost, and how many tokens are unknown.
     """

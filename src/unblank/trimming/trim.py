@@ -111,7 +111,7 @@ def trim_model(
             "give either keep (number of tokens) or coverage (a share, such as 0.9999)"
         )
     if keep is not None:
-        check_count(keep, "keep")
+        keep = check_count(keep, "keep")
     if coverage is not None and not 0 < coverage <= 1:
         raise ValueError(f"coverage is {coverage}: it must be above 0 and at most 1")
     settings, tokenizer = _open(source)

@@ -37,11 +37,6 @@ def refuse_links_out(folder: Path) -> None:
 def require_plain_name(name: str, where: str, kind: str = "file") -> str:
     """Return a name that a file gives, if it is that of a file beside it.
 
-    Args:
-        name: as the file gives it.
-        where: the file that gives it, for the message.
-        kind: what it should name, for the message.
-
     Raises:
         ValueError: a name that could lead elsewhere.
     """

@@ -74,10 +74,6 @@ def shapes_in(folder: Path, part: CheckpointPart) -> dict[str, tuple[int, ...]]:
 def whole_tensors(folder: Path, part: CheckpointPart) -> Iterator[tuple[str, "torch.Tensor"]]:
     """Yield name and values of each tensor of a part of a sharded checkpoint, put together.
 
-    Args:
-        folder: of the checkpoint.
-        part: of it.
-
     Raises:
         ValueError: a file is damaged, or shards are missing.
     """
@@ -87,10 +83,6 @@ def whole_tensors(folder: Path, part: CheckpointPart) -> Iterator[tuple[str, "to
 
 def stored_in_shards(folder: Path, part: CheckpointPart) -> dict[str, StoredTensor]:
     """Return name -> how to read it of each tensor of a part of a sharded checkpoint.
-
-    Args:
-        folder: of the checkpoint.
-        part: of it.
 
     Raises:
         ValueError: a file is damaged, or shards are missing; reading a tensor, also if its shards

@@ -14,7 +14,7 @@ from typing import Any
 
 from unblank.plurals import counted
 from unblank.untrusted.json_text import read_json_object
-from unblank.untrusted.panics import panics_named
+from unblank.untrusted.panics import panics_named, without_native_messages
 
 __all__ = ["refuse_costly_patterns"]
 
@@ -40,9 +40,6 @@ _TRIES, _HOPELESS = 4, 50
 
 def refuse_costly_patterns(path: Path) -> None:
     """Raise for a tokenizer whose patterns would take hours on ordinary text.
-
-    Args:
-        path: of a `tokenizer.json`.
 
     Raises:
         ValueError: the pattern, and how long it took; or the file is damaged.
@@ -84,7 +81,8 @@ def _require_fast(path: Path, pattern: str) -> None:
     except Exception as error:  # the tokenizers library raises bare Exception
         raise ValueError(f"{shown}, which is not a regular expression: {error}") from error
     for text, bound in _trials(pattern):
-        with panics_named(f"{shown}, which gives up on short texts (take another tokenizer)"):
+        gives_up = f"{shown}, which gives up on short texts (take another tokenizer)"
+        with panics_named(gives_up), without_native_messages():
             seconds = _least_seconds(divide, text, bound)
         if seconds > bound:
             raise ValueError(

@@ -80,10 +80,6 @@ class _PlainLoader(BoundedLoader, yaml.SafeLoader):
 def read_yaml(path: Path, loader: type[BoundedLoader] = _PlainLoader) -> Any:
     """Return what a YAML file holds.
 
-    Args:
-        path: the file.
-        loader: what becomes of its scalars.
-
     Raises:
         FileNotFoundError: no such file.
         ValueError: it is not YAML in UTF-8, a key occurs twice, or it is too large, too deep or

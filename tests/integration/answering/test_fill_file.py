@@ -144,6 +144,16 @@ def test_a_killed_run_goes_on_with_the_same_answers(
     assert "already exists" in fails(model_folder, *words, "--output", output, capsys=capsys)
 
 
+@pytest.mark.parametrize("more", [[], ["--overwrite"]])
+def test_a_folder_is_no_output_and_nothing_is_filled(model_folder, tmp_path, capsys, more):
+    (tmp_path / "in.txt").write_text("the [MASK]\n")
+    folder = tmp_path / "out.csv"
+    folder.mkdir()
+    words = ["--input", tmp_path / "in.txt", "--output", folder, *more]
+    assert f"{folder} is a folder" in fails(model_folder, *words, capsys=capsys)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.txt", "out.csv"]
+
+
 def test_paragraphs_and_texts_made_of_fields(model_folder, tmp_path, tiny):
     paragraphs = tmp_path / "in.txt"
     paragraphs.write_text("the [MASK]\ncat\n\n\na [MASK] mat\n")

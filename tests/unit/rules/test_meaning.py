@@ -102,6 +102,26 @@ def test_words_without_spaces_around_them_are_found_where_a_script_has_none():
     assert not accepts(automaton_of([Rule(contains=("cat",))]), "category")
 
 
+@pytest.mark.parametrize(
+    ("excluded", "allowed", "barred"),
+    [
+        (
+            "\u0915",
+            "\u0915\u093f\u0924\u093e\u092c",
+            "\u0915 \u0924",
+        ),  # a vowel sign
+        ("\u0915\u0940", "\u0915\u0940\u092e\u0924", "\u0915\u0940 \u0924"),
+        ("cafe", "cafe\u0301", "cafe."),
+        ("Python", "Pythons", "\u7528Python\u5199"),  # Han letters are words of their own
+    ],
+)
+def test_words_end_where_readers_see_their_ends(excluded, allowed, barred):
+    automaton = automaton_of([Rule(excludes=(excluded,))])
+    assert accepts(automaton, allowed)
+    assert not accepts(automaton, barred)
+    assert not accepts(automaton_of([Rule(contains=(excluded,))]), allowed)
+
+
 def test_what_grows_beyond_all_bounds_is_given_up():
     expressions = Expressions()
     with pytest.raises(TooLargeError):

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import numpy as np
 import pytest
+import torch
 
 import unblank
 from unblank.settings.ranges import (
@@ -21,6 +22,7 @@ from unblank.settings.ranges import (
     check_count,
     check_values,
 )
+from unblank.settings.recipes import from_mapping, to_yaml
 
 SOURCE = Path(unblank.__file__).parent
 NEEDED = {"TrimSettings": {"keep": 5}}
@@ -137,6 +139,22 @@ def test_other_kinds_of_numbers_become_those_of_python():
     assert made_of == Example(rate=0.5, counts=(3,))
     assert type(made_of.counts[0]) is int
     assert type(Example(rate=np.float32(0.5)).rate) is float
+
+
+@pytest.mark.parametrize("scalar", [np.asarray, torch.tensor, lambda value: np.array([value])[0]])
+def test_scalars_of_numpy_and_torch_are_values(scalar):
+    given = Example(rate=scalar(0.5), counts=[scalar(3)], on=scalar(True))
+    assert given == Example(rate=0.5, counts=(3,), on=True)
+    assert {type(given.rate), type(given.counts[0]), type(given.on)} == {float, int, bool}
+    mapping = {"rate": scalar(0.5), "counts": [scalar(3)], "on": scalar(True), "kind": np.str_("a")}
+    read = from_mapping(Example, mapping)
+    assert to_yaml(read) == to_yaml(Example(rate=0.5, counts=(3,), on=True, kind="a"))
+    assert type(check_count(scalar(2), "batch_size")) is int
+    for wrong in (scalar(1.5), scalar(True), scalar([2])):
+        with pytest.raises(TypeError, match="batch_size"):
+            check_count(wrong, "batch_size")
+    with pytest.raises(ValueError, match="rate"):
+        Example(rate=scalar(math.nan))
 
 
 @pytest.mark.parametrize(("value", "error"), [(0, ValueError), (1.5, TypeError), (True, TypeError)])

@@ -8,6 +8,7 @@ import pytest
 from printed_samples import cells, shown
 from stand_ins import SPECIAL
 
+import unblank
 from unblank.commands import show
 from unblank.data.in_memory import TokenLists
 from unblank.data.sampling import Sampler, SamplingSettings
@@ -121,6 +122,12 @@ def test_a_model_s_folder_says_that_it_is_an_encoder_decoder(model_folder, tmp_p
 )
 def test_an_option_of_encoder_decoders_asks_for_source_and_target(words):
     assert isinstance(show.parse([TEXT, *words]), ShowPairOptions)
+
+
+@pytest.mark.parametrize("given", [{"model": True}, {"seq2seq.mask_ratio": 0.3}])
+def test_a_call_sees_an_encoder_decoder_where_the_command_does(given, model_folder, capsys):
+    unblank.show(TEXT, **(given if "model" not in given else {"model": model_folder}))
+    assert "encoder" in capsys.readouterr().out
 
 
 def test_no_word_begins_right_behind_a_blank(model_folder):

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from unblank.data.length_groups import length_batches
 from unblank.finetuning.labels.classifier_model import build_classifier
 from unblank.finetuning.labels.classifier_rows import ClassifierRow, RowEncoder, pad_rows
 from unblank.finetuning.labels.classifier_tokenizer import classifier_tokenizer
@@ -25,7 +26,6 @@ from unblank.finetuning.labels.steps import Sample
 from unblank.objectives.cloze import ClozeLossName
 from unblank.plurals import counted
 from unblank.prompting.examples import TaskExample, require_labels
-from unblank.prompting.scoring import length_batches
 from unblank.prompting.training import training_examples
 
 __all__ = ["ClassifierScorer"]
@@ -114,7 +114,7 @@ class ClassifierScorer:
         shares: list[Tensor] = [torch.empty(0)] * len(examples)
         lengths = [max(len(row.token_ids) for row in of_example) for of_example in rows]
         with torch.inference_mode():
-            for batch in length_batches(lengths, batch_size):
+            for batch in length_batches(lengths, batch_size, longest_first=True):
                 scores = self.scores(model, [rows[index] for index in batch], model.device)
                 for index, scores_L in zip(batch, scores, strict=True):
                     is_several = self.loss == "binary"

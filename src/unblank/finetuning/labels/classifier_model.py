@@ -28,7 +28,7 @@ def build_classifier(
     *,
     pooled: Pooled,
     branch: Branch,
-    may_be_several: bool = False,
+    may_be_several: bool,
 ) -> PreTrainedModel:
     """Return the model, float32, on the CPU.
 

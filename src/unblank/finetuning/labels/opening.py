@@ -31,20 +31,12 @@ def open_labelled(
     cloze: ClozeSettings,
     train: FinetuneTrainSettings,
     is_classifier: bool,
-    prepare_tokenizer: Callable[[PreTrainedTokenizerFast], None] | None = None,
+    prepare_tokenizer: Callable[[PreTrainedTokenizerFast], None] | None,
 ) -> Training:
     """Return the training: a classifier if asked for or in the model's folder, else by cloze.
 
-    Args:
-        context: of the run.
-        name: of a task template, or the path of a YAML file.
-        model: the `model` section.
-        tokenizer: the `tokenizer` section.
-        data: the `data` section.
-        cloze: the `cloze` section.
-        train: the `train` section.
-        is_classifier: whether a classifier is asked for.
-        prepare_tokenizer: called with the tokenizer once it is there.
+    The sections of the settings are given one by one; `name` is a task template or the path of a
+    YAML file, and `prepare_tokenizer` is called once there is a tokenizer.
 
     Raises:
         ValueError: data, model and settings do not fit; the message names the file and line.

@@ -75,12 +75,7 @@ class LabelScorer(Protocol):
         ...
 
     def encode(self, example: TaskExample, sample: Sample) -> list[Any]:
-        """Return an example as the model reads it, an item for each of its prompts.
-
-        Args:
-            example: with the candidates that were drawn.
-            sample: the draw.
-        """
+        """Return an example as the model reads it, an item for each of its prompts."""
         ...
 
     def scores(self, model: nn.Module, inputs: list[Any], device: torch.device) -> list[Tensor]:
@@ -103,9 +98,6 @@ class LabelUnit:
 
     Where an example has two prompts, their losses are averaged, and a second loss may be how much
     their answers differ.
-
-    Args:
-        scorer: gives the scores.
     """
 
     def __init__(self, scorer: LabelScorer) -> None:

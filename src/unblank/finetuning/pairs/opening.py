@@ -61,21 +61,12 @@ def open_pairs(
     train: FinetuneTrainSettings,
     generation: GenerationSettings,
     given: Collection[str],
-    prepare_tokenizer: Callable[[PreTrainedTokenizerFast], None] | None = None,
+    prepare_tokenizer: Callable[[PreTrainedTokenizerFast], None] | None,
 ) -> PairTraining:
     """Return the training with its data read and encoded.
 
-    Args:
-        context: of the run.
-        model: the `model` section.
-        tokenizer: the `tokenizer` section.
-        data: the `data` section.
-        pairs: the `seq2seq` section.
-        ganlm: the `ganlm` section.
-        train: the `train` section.
-        generation: the `generation` section.
-        given: dotted names of the settings that were given.
-        prepare_tokenizer: called with the tokenizer once it is there.
+    The sections of the settings are given one by one, and `pairs` is `seq2seq`. `given` has the
+    names of the settings that were given; `prepare_tokenizer` is called once there is a tokenizer.
 
     Raises:
         ValueError: data, model and settings do not fit; the message names file and line.
@@ -137,21 +128,7 @@ def pair_training(
     answering: Answering,
     metric: str,
 ) -> PairTraining:
-    """Return the training on pairs, wherever they come from.
-
-    Args:
-        context: of the run.
-        start: gives the model.
-        tokenizer: with the tags of all languages.
-        encoder: for the sources that are answered.
-        encoded: the pairs for training.
-        held_out: what is measured.
-        data: the `data` section, for plain text beside the pairs.
-        pairs: the `seq2seq` section.
-        train: the `train` section.
-        answering: how held-out sources are answered.
-        metric: the score that chooses the best checkpoint.
-    """
+    """Return the training on pairs, wherever they come from."""
     plain_text, plain_content = _plain_text_of(data, tokenizer, pairs, train, context.world)
     return PairTraining(
         start=start,

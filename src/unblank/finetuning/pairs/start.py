@@ -77,9 +77,6 @@ class PairStart:
     def build_model(self, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
         """Return the model, with embeddings for added tokens; float32, on the CPU.
 
-        Args:
-            tokenizer: from `open_tokenizer`.
-
         Raises:
             ValueError: if model, tokenizer and settings do not fit.
             FileNotFoundError: if a folder is not there.

@@ -64,22 +64,13 @@ def open_questions(
     train: FinetuneTrainSettings,
     generation: GenerationSettings,
     given: Collection[str],
-    prepare_tokenizer: Callable[[PreTrainedTokenizerFast], None] | None = None,
+    prepare_tokenizer: Callable[[PreTrainedTokenizerFast], None] | None,
 ) -> QuestionTraining:
     """Return the training with its data read and encoded.
 
-    Args:
-        context: of the run.
-        model: the `model` section.
-        tokenizer: the `tokenizer` section.
-        data: the `data` section.
-        pairs: the `seq2seq` section: lengths, smoothing, and the blank of a GLM.
-        questions: the `qa` section.
-        ganlm: the `ganlm` section.
-        train: the `train` section.
-        generation: the `generation` section.
-        given: dotted names of the settings that were given.
-        prepare_tokenizer: called with the tokenizer once it is there.
+    The sections of the settings are given one by one: `pairs` is `seq2seq`, of which the lengths,
+    the smoothing and the blank are used, and `questions` is `qa`. `given` has the names of what was
+    given; `prepare_tokenizer` is called once there is a tokenizer.
 
     Raises:
         ValueError: data, model and settings do not fit; the message names file and line.

@@ -48,17 +48,12 @@ def windows_as_pairs(
         targets=TokenTable.of([target[:room] for _, _, target in rows]),
         owners=np.arange(len(rows), dtype=np.int64),
         texts=tuple(texts),
-        references=tuple((_answers_of(one),) for one, _, _ in rows),
+        references=tuple((one.question.answers[0].text,) for one, _, _ in rows),
         places=tuple(one.question.place for one, _, _ in rows),
         num_cut_sources=0,
         num_cut_targets=sum(len(target) > room for _, _, target in rows),
         num_skipped=0,
     )
-
-
-def _answers_of(asked: AskedQuestion) -> str:
-    """Return the first right answer, which training teaches."""
-    return asked.question.answers[0].text
 
 
 def _rows(

@@ -113,10 +113,6 @@ def _ensemble_members(settings: FinetuneSettings) -> list[FinetuneSettings]:
 def _average_predictions(folders: Sequence[Path], examples: Sequence[TaskExample]) -> list[Tensor]:
     """Return the mean of what finished runs give each label of each example.
 
-    Args:
-        folders: of the runs.
-        examples: that all of them were measured on.
-
     Raises:
         ValueError: a run was measured on other examples.
     """

@@ -88,12 +88,7 @@ def deltalm_from_encoder(
 
 
 def decoder_sources(num_layers: int, start: _DecoderStart) -> Iterator[tuple[str, str]]:
-    """Yield (prefix in the decoder, prefix in the encoder) of every part that is copied.
-
-    Args:
-        num_layers: layers of the decoder.
-        start: how the decoder starts.
-    """
+    """Yield (prefix in the decoder, prefix in the encoder) of every part that is copied."""
     yield "embeddings.", "embeddings."
     yield "norm.", "norm."
     for layer in range(num_layers):

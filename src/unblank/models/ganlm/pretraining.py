@@ -196,9 +196,6 @@ class GanLMForPreTraining(GanLMForConditionalGeneration, GenerationMixin):
 
         As in the published program a discriminator then reads causally and has the embedding table
         as its output instead of the head that judges. Its dropout becomes the generator's.
-
-        Args:
-            branch: the decoder that is kept.
         """
         config = deepcopy(self.config)
         decoder = self.model.decoder

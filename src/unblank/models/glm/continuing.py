@@ -48,16 +48,7 @@ class GlmInfillForCausalLM(GlmInfillForConditionalGeneration, BlankGenerationMix
     ) -> GlmInfillOutput:
         """Return logits, as `GlmInfillForConditionalGeneration.forward` does without labels.
 
-        Args:
-            input_ids: int64[B, T].
-            attention_mask: [B, S] or [B, 1, T, S].
-            position_ids: int64[2, B, T], or int64[B, T].
-            labels: None; a GLM is trained by other classes.
-            past_key_values: cache of earlier tokens.
-            inputs_embeds: float[B, T, D].
-            use_cache: whether to return a cache.
-            logits_to_keep: logits of that many last columns, or int64[Q], the columns.
-            **kwargs: of `GlmInfillForConditionalGeneration.forward`.
+        Arguments as there; a prompt is laid out by `generate`.
 
         Raises:
             ValueError: labels, or a plain text, of which a GLM has no next tokens.
