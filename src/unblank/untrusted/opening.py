@@ -197,7 +197,7 @@ def _read_config(config_class: Any, folder: Path, changes: Mapping[str, Any]) ->
     return config
 
 
-def _require_weights(folder: Path, model_class: type["PreTrainedModel"], config: Any) -> None:
+def _require_weights(folder: Path, model_class: Any, config: Any) -> None:
     """Raise before memory is taken for weights that the files cannot hold."""
     paths = weight_paths(folder) or shard_files(folder)
     if not paths:
@@ -212,7 +212,7 @@ def _require_weights(folder: Path, model_class: type["PreTrainedModel"], config:
 
 
 @lru_cache(maxsize=32)
-def _described(model_class: type["PreTrainedModel"], settings: str) -> tuple[frozenset[str], int]:
+def _described(model_class: Any, settings: str) -> tuple[frozenset[str], int]:
     """Return the names of the parameters of a model, and how many numbers they have.
 
     To build a small model takes as long as to read it, so a process does it once for many alike.
@@ -225,9 +225,9 @@ def _described(model_class: type["PreTrainedModel"], settings: str) -> tuple[fro
 
     from unblank.deferred_values import without_notes
 
-    config_class: Any = model_class.config_class
+    config = model_class.config_class.from_dict(json.loads(settings))
     with without_notes(), torch.device("meta"), torch.random.fork_rng(devices=[]):
-        model: Any = model_class(config_class.from_dict(json.loads(settings)))
+        model = model_class(config)
     names = frozenset(name for name, _ in model.named_parameters())
     return names, sum(parameter.numel() for parameter in model.parameters())
 
