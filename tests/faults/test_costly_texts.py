@@ -10,6 +10,7 @@ from tiny_models import small_tokenizer, tiny_unblank
 from tokenizers import Regex, pre_tokenizers
 
 from unblank.conversion.torch_files import read_torch_file
+from unblank.data.records import read_records
 from unblank.prompting.yaml_lines import build_from_yaml
 from unblank.settings.recipes import read_mapping
 from unblank.tokenization.encoding import encode_texts
@@ -88,6 +89,15 @@ def test_json_of_brackets_alone_is_damaged(tmp_path, opening):
     path.write_text(opening * 100_000, encoding="utf-8")
     with pytest.raises(ValueError, match=r"config\.json"):
         read_json_object(path)
+
+
+@pytest.mark.parametrize("digits", ["9" * 5000, "-" + "1" * 100_000])
+def test_a_whole_number_without_end_is_refused_in_our_words(tmp_path, digits):
+    for path in (tmp_path / "config.json", tmp_path / "a.jsonl"):
+        path.write_text(f'{{"text": {digits}}}', encoding="utf-8")
+        with pytest.raises(ValueError, match=rf"{path.name}.* more than 4,300 digits") as caught:
+            read_json_object(path) if path.suffix == ".json" else list(read_records(path))
+        assert "sys." not in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [b"[1]", b"\xff\xfe", b"{", b'{"a": 1} x'])

@@ -34,7 +34,7 @@ except LostProcess as error:
 
 @pytest.fixture
 def three(tmp_path, request):
-    """Three processes at work, and their logs; how long they wait for a sign of life, and at what."""
+    """Three processes at work and their logs; how long they wait for one another, at what."""
     logs = [tmp_path / str(rank) for rank in range(3)]
     processes = [
         start_program(PROGRAM, [*map(str, request.param)], log, world)

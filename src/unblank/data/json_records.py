@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from unblank.data.unpacking import joined
+from unblank.untrusted.json_text import json_fault
 
 __all__ = ["json_line_records", "json_records"]
 
@@ -131,10 +132,10 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _invalid(place: str, error: Exception, text: str) -> ValueError:
+def _invalid(place: str, error: ValueError | RecursionError, text: str) -> ValueError:
     if isinstance(error, json.JSONDecodeError | RecursionError):
         return ValueError(f"{place}: not valid JSON: {error}; the line is {text[:80]!r}")
-    return ValueError(f"{place}: {error}")
+    return ValueError(f"{place}: {json_fault(error)}")
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique)

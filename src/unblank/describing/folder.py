@@ -23,6 +23,7 @@ from unblank.integrity import (
     find_damage,
 )
 from unblank.near_names import near_paths
+from unblank.path_arguments import disk_path
 from unblank.untrusted.links import refuse_links_out
 
 __all__ = ["describe_folder"]
@@ -44,6 +45,7 @@ def describe_folder(path: Path, *, verify: bool = False) -> Description:
             none of these.
     """
     if not path.exists():
+        disk_path(path, "the folder")
         raise FileNotFoundError(f"there is nothing at {path}{near_paths(path)}")
     if not path.is_dir():
         raise ValueError(f"{path} is a file: give the folder of a model, tokenizer, corpus or run")

@@ -9,6 +9,7 @@ makes up a name, and each other one asks for it by a mark that nobody had before
 import os
 import time
 from datetime import timedelta
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
@@ -41,9 +42,8 @@ def rendezvous(rank: int, size: int, patience: timedelta) -> Any:
     keeps_store = rank == 0 and not is_torchrun_store()
     place = f"{address}:{port} (MASTER_ADDR, MASTER_PORT)"
     try:
-        store = TCPStore(
-            address, port, is_master=keeps_store, wait_for_workers=False, timeout=_LATEST
-        )
+        store = (_kept_store if keeps_store else _store)(address, port, keeps_store)
+        store.set_timeout(_LATEST)
         name = _receive(store, rank, size) if rank == 0 else _ask(store, rank, size)
     except DistError as error:
         if keeps_store:
@@ -62,6 +62,21 @@ def rendezvous(rank: int, size: int, patience: timedelta) -> Any:
 def is_torchrun_store() -> bool:
     """Return whether torchrun keeps the store, which then lives longer than any process."""
     return os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+
+
+def _store(address: str, port: int, is_kept_here: bool) -> TCPStore:
+    return TCPStore(
+        address,
+        port,
+        is_master=is_kept_here,
+        wait_for_workers=False,
+        timeout=_LATEST,
+        multi_tenant=True,
+    )
+
+
+# Who is the first to rendezvous again must not find the store of before, which is just closed.
+_kept_store = cache(_store)
 
 
 def _ask(store: Any, rank: int, size: int) -> str:

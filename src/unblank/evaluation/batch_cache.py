@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from unblank.answering.answer_file import AnswerFile
+from unblank.answering.together import refuse_parts
 from unblank.evaluation.token_scores import TokenScores
 from unblank.generation.pieces import Filling, Piece
 
@@ -42,14 +43,23 @@ class BatchCache:
     """
 
     def __init__(self, path: Path, task: dict[str, Any], rank: int = 0, size: int = 1) -> None:
-        which = f".{rank + 1}-of-{size}" if size > 1 else ""
-        own = path.with_name(f"{path.name}.batches{which}")
+        whole = path.with_name(f"{path.name}.batches")
+        all_own = [
+            whole.with_name(f"{whole.name}.{number}-of-{size}") if size > 1 else whole
+            for number in range(1, size + 1)
+        ]
+        parts = {one.with_name(f"{one.name}.part") for one in all_own}
+        own = all_own[rank]
         self.is_other = False
-        """Whether something was there that does not belong to this measurement."""
+        """Whether something was there of another measurement, or number of processes."""
         try:
+            if rank == 0:
+                refuse_parts(whole, parts, overwrite=False)
             self._file = AnswerFile(own, task)
         except ValueError:
             self.is_other = True
+            if rank == 0:
+                refuse_parts(whole, parts, overwrite=True)
             self._file = AnswerFile(own, task, overwrite=True)
         self._cached = list(self._file)
         self.num_cached = len(self._cached)

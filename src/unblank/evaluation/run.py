@@ -118,7 +118,10 @@ def _batch_cache(
     }
     cache = BatchCache(path, task, world.rank, world.size)
     if cache.is_other:
-        session.say("note: an interrupted measurement of something else is not continued")
+        session.say(
+            "note: an interrupted measurement of something else, or by another number of "
+            "processes, is not continued"
+        )
     if any(world.gather(cache.num_cached)):
         session.say(f"continuing after {counted(cache.num_cached, 'batch', 'batches')}")
     try:
@@ -133,17 +136,21 @@ def _batch_cache(
 
 
 def _text_files(options: EvaluationOptions) -> list[tuple[str, int, int, int]]:
-    """Return path, size, time of change and number of the files that may be read.
+    """Return path, size, time of change and number of the files that may be read, an index's too.
 
     Of a file at a URL the number stands for its version.
     """
     if named := getattr(options, "file", ()):
         found = find_entry_files(named)
     else:
-        root = getattr(options, "data", None) or os.environ.get("UNBLANK_DATA")
-        found = tuple(path for path in Path(root).rglob("*") if path.is_file()) if root else ()
+        found = _files_below(getattr(options, "data", None) or os.environ.get("UNBLANK_DATA"))
+    found += _files_below(getattr(options, "retrieve", None))
     facts = [(str(path), path.stat()) for path in found]
     return sorted((name, fact.st_size, fact.st_mtime_ns, fact.st_ino) for name, fact in facts)
+
+
+def _files_below(root: str | None) -> tuple[Path, ...]:
+    return tuple(path for path in Path(root).rglob("*") if path.is_file()) if root else ()
 
 
 def _measured_parts(

@@ -21,6 +21,7 @@ from unblank.models.encoder_decoder import EncoderDecoderForConditionalGeneratio
 from unblank.models.finite import require_finite
 from unblank.models.glm import GlmInfillForConditionalGeneration
 from unblank.near_names import near_paths
+from unblank.path_arguments import disk_path
 from unblank.plurals import counted
 from unblank.process import local_rank
 from unblank.tokenization.vocabulary import count_ids
@@ -130,9 +131,10 @@ def require_folder(folder: Path) -> None:
 
     Raises:
         FileNotFoundError: there is no such folder; the message names similar ones.
-        ValueError: a link in it leads out of it, or nowhere.
+        ValueError: it is a URL, or a link in it leads out of it, or nowhere.
     """
     if not folder.is_dir():
+        disk_path(folder, "the model")
         raise FileNotFoundError(f"no folder {folder}{near_paths(folder, only_folders=True)}")
     refuse_links_out(folder)
 

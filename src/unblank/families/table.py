@@ -10,6 +10,7 @@ from unblank.families.ganlm import GANLM
 from unblank.families.glm import GLM
 from unblank.families.settings import ModelSettings
 from unblank.models.presets import unknown_preset
+from unblank.path_arguments import disk_path
 from unblank.untrusted.json_text import read_json_object
 
 __all__ = ["FAMILIES", "family_of_model", "family_of_model_type", "family_of_run"]
@@ -64,6 +65,7 @@ def family_in(folder: Path) -> Family:
         FileNotFoundError: if it is not a model folder.
     """
     if not folder.is_dir():
+        disk_path(folder, "the model")
         raise FileNotFoundError(f"there is no model folder {folder}")
     path = folder / "config.json"
     if not path.is_file():

@@ -1,12 +1,13 @@
 """JSON of any origin: what is damaged, too deep or too large is an error that names the file."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 from unblank.untrusted.lfs_pointer import refuse_pointer
 
-__all__ = ["read_json", "read_json_object"]
+__all__ = ["json_fault", "read_json", "read_json_object"]
 
 _MOST_BYTES = 2**28
 """Largest file of settings, of a vocabulary or of recorded outputs; real ones have megabytes."""
@@ -29,7 +30,15 @@ def read_json(path: Path) -> Any:
     except RecursionError as error:
         raise ValueError(f"{path} is damaged: its brackets are nested too deeply") from error
     except ValueError as error:  # not UTF-8, or not JSON
-        raise ValueError(f"{path} is damaged: {error}") from error
+        raise ValueError(f"{path} is damaged: {json_fault(error)}") from error
+
+
+def json_fault(error: ValueError) -> str:
+    """Return what is wrong with JSON; Python's words for a number without end are no advice."""
+    if isinstance(error, json.JSONDecodeError) or "integer string" not in str(error):
+        return str(error)
+    most = sys.get_int_max_str_digits()
+    return f"a whole number has more than {most:,} digits: write it as a text, or correct it"
 
 
 def read_json_object(path: Path) -> dict[str, Any]:

@@ -1,12 +1,15 @@
 """A measurement that is begun again takes what the interrupted one computed, to the last bit."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
+from evaluation_toys import write
 from hypothesis import given
 from hypothesis import strategies as st
+from written_indexes import index_of
 
 from unblank.evaluation import batch_cache
 from unblank.evaluation.batch_cache import BatchCache, decoded, encoded
@@ -94,6 +97,26 @@ def test_texts_at_a_url_that_have_changed_are_measured_anew(count, model_folder,
             assert ("continuing" in capsys.readouterr().err) == again
 
 
+def test_with_another_index_all_is_measured_anew(count, model_folder, tmp_path, capsys):
+    facts = [{"predicate_id": "P1", "sub_label": f"the {n}", "obj_label": "mat"} for n in "abc"]
+    relations = [{"relation": "P1", "label": "place", "template": "[X] sat on a [Y] ."}]
+    write(tmp_path / "data/probing/lama_trex/facts.jsonl", facts)
+    write(tmp_path / "data/probing/lama_trex/relations.jsonl", relations)
+    config = suite_options("facts")(
+        model=str(model_folder), suite="facts", data=str(tmp_path / "data"), batch_size=1,
+        output=tmp_path / "parts.json", retrieve=str(tmp_path / "index"), top=(1,),
+    )  # fmt: skip
+    for text, is_known in (("a cat on a mat", False), ("a dog ran far away", False)):
+        shutil.rmtree(tmp_path / "index", ignore_errors=True)
+        index_of([("line 1", text)], tmp_path / "index")
+        for again in (is_known, True):
+            count.computed.clear()
+            count.stop_after = 1
+            with pytest.raises(KeyboardInterrupt):
+                evaluate(config)
+            assert ("continuing" in capsys.readouterr().err) == again
+
+
 def test_an_interrupted_measurement_goes_on(count, model_folder, data_folder, results):
     whole = measured(model_folder, data_folder, results / "whole.json")
     number = len(count.computed)
@@ -122,3 +145,18 @@ def test_another_measurement_is_not_gone_on_with(count, model_folder, data_folde
     assert measured(model_folder, data_folder, results / "parts.json", limit=2) == whole
     assert len(count.computed) == number
     assert "not continued" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("before", "now"), [(3, 1), (1, 3), (3, 2)])
+def test_another_number_of_processes_leaves_nothing_of_the_one_before(before, now, tmp_path):
+    path = tmp_path / "result.json"
+    for rank in range(before):
+        cache = BatchCache(path, {"measured": 1}, rank, before)
+        cache.get(lambda: 1.5)
+        cache.write()
+    caches = [BatchCache(path, {"measured": 1}, rank, now) for rank in range(now)]
+    assert [cache.num_cached for cache in caches] == [0] * now
+    assert [cache.is_other for cache in caches] == [rank == 0 for rank in range(now)]
+    for cache in caches:
+        cache.discard()
+    assert not list(tmp_path.iterdir())

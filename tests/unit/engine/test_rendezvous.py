@@ -1,6 +1,7 @@
 """Processes rendezvous under one new name, whatever earlier ones have left in the store."""
 
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -74,3 +75,19 @@ def test_processes_that_count_one_another_differently_are_told(store):
         threads.submit(rendezvous, 1, 3, PATIENCE)
         with pytest.raises(ValueError, match=r"WORLD_SIZE is 2 .* 3 in process 1"):
             first.result()
+
+
+def test_who_comes_again_first_finds_the_one_that_is_still_leaving(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("MASTER_PORT", str(port))
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(rendezvous, 0, 2, PATIENCE)
+        rendezvous(1, 2, PATIENCE)
+        left = first.result()
+        again = threads.submit(rendezvous, 1, 2, PATIENCE)
+        time.sleep(0.5)  # in which it has asked
+        del first, left
+        rendezvous(0, 2, PATIENCE).set("word", "hello")
+        assert again.result().get("word") == b"hello"

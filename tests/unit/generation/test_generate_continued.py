@@ -87,6 +87,25 @@ def test_part_a_in_pieces_is_refused(tiny, prompt):
         tiny.model.generate(prompt, **OPTIONS, prefill_chunk_size=3)
 
 
+def test_a_string_stops_what_is_written(tiny, prompt):
+    options = {"max_new_tokens": 12, "do_sample": False, "eos_token_id": -1}
+    greedy = tiny.model.generate(prompt, **options)[0]
+    first = prompt.shape[1]
+    words = [tiny.tokenizer.decode(one).strip() for one in greedy[first:-1]]
+    stop = next(word for word in words if word.isalpha() and word.isascii())
+    how = {"stop_strings": [stop], "tokenizer": tiny.tokenizer}
+    written = [tiny.tokenizer.decode(greedy[first : end + 1]) for end in range(first, len(greedy))]
+    ends = first + next(n for n, text in enumerate(written) if stop in text)
+    assert tiny.model.generate(prompt, **options, **how)[0].tolist() == greedy[: ends + 1].tolist()
+
+
+def test_a_string_that_is_not_written_stops_nothing(tiny_encoder_decoder):
+    model, tokenizer = tiny_encoder_decoder
+    source = tokenizer(["the old grey cat"], return_tensors="pt")["input_ids"]
+    how = {"stop_strings": ["never written"], "tokenizer": tokenizer}
+    assert torch.equal(model.generate(source, **OPTIONS, **how), model.generate(source, **OPTIONS))
+
+
 def test_guidance_is_refused(tiny, prompt):
     with pytest.raises(ValueError, match="guidance_scale"):
         tiny.model.generate(prompt, **OPTIONS, guidance_scale=1.5)

@@ -108,6 +108,19 @@ def test_padding_changes_no_logit(side, model):
     assert_close(padded[pad[0] : pad[0] + len(ids)], alone, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("pooled", ["cls", "end"])
+@pytest.mark.parametrize("pad", [(3, 0), (0, 3), (2, 1)])
+@torch.no_grad()
+def test_padding_changes_no_class_score(pad, pooled, model):
+    torch.manual_seed(0)
+    config = GlmInfillConfig(**model.config.to_dict() | {"classifier_pooled": pooled})
+    classifier = GlmInfillForSequenceClassification(config).eval()
+    ids, is_real = torch.tensor([[7, 12, 30, 4]]), torch.ones(1, 4)
+    padded = (torch.nn.functional.pad(given, pad) for given in (ids, is_real))
+    alone, found = classifier(ids), classifier(*padded)
+    assert_close(found.logits, alone.logits, atol=1e-6, rtol=1e-5)
+
+
 @torch.no_grad()
 def test_part_a_never_sees_part_b(model):
     ids, positions, length_a = example(7, 4, 1)

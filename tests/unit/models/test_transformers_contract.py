@@ -226,6 +226,16 @@ def test_guidance_is_refused_by_every_model(name):
             model.generate(IDS[:, :4], guidance_scale=2.0, max_new_tokens=2)
 
 
+@pytest.mark.parametrize("name", EVERY_MODEL)
+def test_an_early_exit_is_refused_and_changes_nothing(name):
+    model, _ = model_and_inputs(name)
+    if model.can_generate():
+        before = model.config.to_dict()
+        with pytest.raises(ValueError, match="assistant_early_exit"):
+            model.generate(IDS[:1, :4], assistant_early_exit=1, max_new_tokens=2)
+        assert model.config.to_dict() == before
+
+
 def nothing_of(values, axis):
     return {name: value.narrow(axis, 0, 0) for name, value in values.items()}
 

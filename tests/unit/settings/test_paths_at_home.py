@@ -18,6 +18,9 @@ from unblank.commands import (
     trim,
 )
 from unblank.data.files import find_files
+from unblank.describing.folder import describe_folder
+from unblank.families.loading import require_folder
+from unblank.families.table import family_in
 from unblank.finetuning.pairs.text import read_text_pairs
 from unblank.path_arguments import disk_path
 
@@ -106,6 +109,13 @@ def test_data_may_be_at_a_url_and_what_is_written_not(command, words):
     for url in ("s3://b/out.jsonl", "hf:/b/out.jsonl", "file:///b/out.jsonl"):
         with pytest.raises(ValueError, match=url):
             command.parse([*words, url])
+
+
+@pytest.mark.parametrize("opened", [require_folder, family_in, describe_folder])
+@pytest.mark.parametrize("url", ["s3://bucket/model", "hf://org/model", "https://a.b/model"])
+def test_a_model_is_not_read_from_a_url(opened, url):
+    with pytest.raises(ValueError, match="from URLs"):
+        opened(Path(url))
 
 
 def test_a_folder_of_such_a_name_is_a_folder(tmp_path, monkeypatch):

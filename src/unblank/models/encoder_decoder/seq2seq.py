@@ -19,7 +19,7 @@ from transformers.utils import ModelOutput
 from transformers.utils.generic import can_return_tuple
 
 from unblank.examples import IGNORE_INDEX
-from unblank.models.arguments import require_tokens
+from unblank.models.arguments import refuse_early_exit, require_tokens
 from unblank.models.encoder_decoder.configuration import EncoderDecoderConfig
 from unblank.models.encoder_decoder.stacks import (
     Decoder,
@@ -297,6 +297,7 @@ class EncoderDecoderForConditionalGeneration(EncoderDecoderPreTrainedModel, Gene
         self, generation_config: GenerationConfig, *args: Any, **kwargs: Any
     ) -> LogitsProcessorList:
         """Padding and the rows above the tokenizer are never generated."""
+        refuse_early_exit(generation_config)
         if generation_config.guidance_scale not in (None, 1):
             raise ValueError(
                 "guidance_scale does not work with an encoder-decoder: transformers would compute "

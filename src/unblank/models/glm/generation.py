@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import GenerationConfig, GenerationMixin
 from transformers.generation import LogitsProcessorList, SuppressTokensLogitsProcessor
 
-from unblank.models.arguments import require_tokens
+from unblank.models.arguments import refuse_early_exit, require_tokens
 from unblank.models.glm.layout import blank_ids, blank_positions, span_start_id
 from unblank.models.glm.part_a import special_ids_of
 
@@ -125,6 +125,7 @@ class BlankGenerationMixin(GenerationMixin):
     def _get_logits_processor(
         self, generation_config: GenerationConfig, *args: Any, **kwargs: Any
     ) -> LogitsProcessorList:
+        refuse_early_exit(generation_config)
         if generation_config.guidance_scale not in (None, 1):
             raise ValueError(
                 "guidance_scale does not work with a GLM: transformers would compute the unguided "

@@ -12,13 +12,17 @@ __all__ = ["both_positions", "visibility"]
 
 
 def both_positions(
-    inputs_embeds: Tensor, position_ids: Tensor | None, block_position_ids: Tensor | None
+    inputs_embeds: Tensor,
+    attention_mask: Tensor | None,
+    position_ids: Tensor | None,
+    block_position_ids: Tensor | None,
 ) -> Tensor:
     """Return int64[2, B, T] however the positions were given.
 
     Args:
         inputs_embeds: float[B, T, D], the tokens.
-        position_ids: int64[2, B, T], or int64[B, T] of Part A; None counts the columns.
+        attention_mask: as for `visibility`.
+        position_ids: int64[2, B, T], or int64[B, T] of Part A; None counts the real tokens.
         block_position_ids: int64[B, T], in the span, beside a two-dimensional `position_ids`.
 
     Raises:
@@ -27,6 +31,8 @@ def both_positions(
     rows, tokens = inputs_embeds.shape[:2]
     if position_ids is None:
         position_ids = torch.arange(tokens, device=inputs_embeds.device).expand(rows, tokens)
+        if attention_mask is not None and attention_mask.dim() == 2:
+            position_ids = (attention_mask.bool().long().cumsum(dim=1) - 1).clamp(min=0)
     if position_ids.dim() == 2 and position_ids.shape[0] in (1, rows):
         position_ids = position_ids.expand(rows, -1)
         inside = block_position_ids

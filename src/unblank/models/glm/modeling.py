@@ -160,7 +160,8 @@ class GlmInfillModel(GlmInfillPreTrainedModel):
             input_ids: int64[B, T].
             attention_mask: [B, S], non-zero on real tokens, or bool/0-1 [B, 1, T, S].
             position_ids: int64[2, B, T], position in Part A and in the span; or int64[B, T], the
-                first of them. None counts the columns of an encoder: 0.. and 0.
+                first of them. None counts the real tokens of an encoder, 0.., by a 2-D
+                `attention_mask`; the second are 0.
             prefix_lengths: int64[B], columns before it are Part A; 0 is causal, T bidirectional.
             segment_ids: int64[B, T], packed examples 1, 2, ...; 0 is padding.
             is_prefix: bool[B, T], True on Part A.
@@ -199,7 +200,8 @@ class GlmInfillModel(GlmInfillPreTrainedModel):
         dtype, implementation = compute_dtype(self), self.config._attn_implementation
         warn_without_weights(kwargs.get("output_attentions"), implementation)
         mask = prepare_mask(visible, dtype, implementation)
-        placed_BTD = self._positions(inputs_embeds, position_ids, block_position_ids)
+        positions = both_positions(inputs_embeds, attention_mask, position_ids, block_position_ids)
+        placed_BTD = self._placed(positions)
         hidden_BTD = self.dropout(inputs_embeds + placed_BTD)
         for layer in self.layers[:-1]:
             hidden_BTD = layer(hidden_BTD, mask, past_key_values)
@@ -218,10 +220,7 @@ class GlmInfillModel(GlmInfillPreTrainedModel):
             embedded = self.soft_prompt(input_ids, self.embed_tokens)
         return embedded
 
-    def _positions(
-        self, inputs_embeds: Tensor, position_ids: Tensor | None, block_position_ids: Tensor | None
-    ) -> Tensor:
-        position_ids = both_positions(inputs_embeds, position_ids, block_position_ids)
+    def _placed(self, position_ids: Tensor) -> Tensor:
         check_positions(position_ids, self.embed_positions, self.config.max_position_embeddings)
         positions: Tensor = self.embed_positions(position_ids[0])
         if self.config.block_position_encoding:
