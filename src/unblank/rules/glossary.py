@@ -82,7 +82,8 @@ def is_met(forms: str, answer: str) -> bool:
 
 
 def _tight(text: str) -> str:
-    return regex.sub(r"\s*(\p{P})\s*", r"\1", text.strip())
+    tight: str = regex.sub(r"\s*(\p{P})\s*", r"\1", text.strip())
+    return tight
 
 
 def read_glossary(path: Path) -> Glossary:
