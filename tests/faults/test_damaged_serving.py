@@ -77,7 +77,7 @@ def serve(monkeypatch):
         bound.close()
         raise Served(service)
 
-    monkeypatch.setattr("unblank.serving.opening.serve_until_asked", stop)
+    monkeypatch.setattr("unblank.serving.server.serve_until_asked", stop)
 
     def call(folder, task):
         try:

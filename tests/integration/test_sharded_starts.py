@@ -69,7 +69,9 @@ def peak():
 def placed(start, layers):
     checkpoint = folder / str(layers) if start == "checkpoint" else None
     build_it = partial(build, start, layers)
-    return place_model(build_it, world, parallel="fsdp", checkpoint=checkpoint)[0]
+    return place_model(
+        build_it, world, parallel="fsdp", shard_group=None, checkpoint=checkpoint
+    )[0]
 
 starts, layers, width = sys.argv[1].split(","), int(sys.argv[2]), int(sys.argv[3])
 folders, dtype = Path(sys.argv[4]), getattr(torch, sys.argv[5])

@@ -38,7 +38,6 @@ class AnswerFile:
         part: where the answers are until all are there.
 
     Raises:
-        FileExistsError: if the file is there already.
         ValueError: if a part is there that another task began.
     """
 
@@ -47,7 +46,6 @@ class AnswerFile:
         self.part = path.with_name(path.name + ".part")
         self._record = path.with_name(path.name + ".part.json")
         self._task = {**task, _OVERWRITE: True} if overwrite else task
-        require_free(path, overwrite=overwrite)
         if overwrite and not self._goes_on():
             self.part.unlink(missing_ok=True)
             self._record.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from unblank.answering.answer_file import AnswerFile, resume_hint_on_failure
+from unblank.answering.answer_file import AnswerFile, require_free, resume_hint_on_failure
 from unblank.answering.given import GivenRecords
 from unblank.answering.together import RecordWindow, SharedAnswers, refuse_parts
 from unblank.data.length_groups import length_batches
@@ -105,6 +105,7 @@ def answer_to_file(
         OSError: it cannot be written.
     """
     require_writable(output)
+    require_free(output, overwrite=overwrite)
     size = batch_size * BATCHES_A_WINDOW
     with join_replicas() as world:
         if world.size == 1:

@@ -17,7 +17,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from unblank.answering.answer_file import AnswerFile, require_free, resume_hint_on_failure
+from unblank.answering.answer_file import AnswerFile, resume_hint_on_failure
 from unblank.data.length_groups import length_batches
 from unblank.engine.parallel import World
 from unblank.load_balancing import padded_size, share_out
@@ -46,13 +46,12 @@ class SharedAnswers:
 
     Args:
         world: the processes, or the only one.
-        output: the finished file, which the main process writes.
+        output: what the main process makes of them; it is not there yet, or is to be replaced.
         task: as for `AnswerFile`.
         batch_size: records of a batch.
         overwrite: as for `AnswerFile`.
 
     Raises:
-        FileExistsError: the output is there already.
         ValueError: answers are there that another task, another number of processes, or batches of
             another size, began.
     """
@@ -73,7 +72,6 @@ class SharedAnswers:
         if world.is_main:
             self._clear_others(overwrite)
         world.wait()
-        require_free(output, overwrite=overwrite)
         # What is done is known by the number of batches, so they must stay the same.
         by_batches = {**task, "batch_size": batch_size, "shared_by": "lengths in all windows"}
         self._file = AnswerFile(self._own(world.rank), by_batches, overwrite=overwrite)
