@@ -101,7 +101,7 @@ def meets(text: str, rule: Rule) -> bool:
             rule.characters is None or within(len(text), rule.characters),
             rule.case is None or CASES[rule.case](text),
             rule.script is None or all(is_of(rule.script, one) for one in text),
-            rule.script not in ("digits", "letters") or text != "",
+            rule.script not in ("digits", "letters") or any(map(str.isalnum, text)),
         ]
     )
 

@@ -51,9 +51,10 @@ def rendezvous(rank: int, size: int, patience: timedelta) -> Any:
                 f"process 0 cannot wait for the others at port {port} of this machine (MASTER_PORT;"
                 f" {error}): choose one that is free"
             ) from error
+        awaited = f"process 0 of {size}" if rank else "torchrun"
         raise TimeoutError(
-            f"process {rank} of {size} waited in vain for process 0 of {size} at {place}: was that "
-            "started, and can it be reached from here?"
+            f"process {rank} of {size} waited in vain for {awaited} at {place}: was that started, "
+            "and can it be reached from here?"
         ) from error
     store.set_timeout(patience)
     return PrefixStore(name, store)
@@ -84,8 +85,7 @@ def _ask(store: Any, rank: int, size: int) -> str:
     store.set(f"came/{rank}", mark)
     size_of_main, name = store.get(f"name/{mark}").decode().split()
     store.set(_knows(name, rank), str(size))
-    if int(size_of_main) != size:
-        raise ValueError  # process 0 says why
+    _require_same_size(int(size_of_main), size, rank)
     return str(name)
 
 

@@ -88,8 +88,13 @@ _TESTS: dict[str, Callable[[str], bool]] = {
 
 
 @lru_cache(256)
-def script(name: str) -> CodePoints:
+def script(name: str, *, with_shared: bool = False) -> CodePoints:
     """Return the code points of a script of Unicode, such as Latin.
+
+    Args:
+        name: of the script.
+        with_shared: also those that it shares with others (Script_Extensions), such as the long
+            vowel mark of Hiragana and Katakana.
 
     Raises:
         ValueError: there is no such script.
@@ -97,7 +102,7 @@ def script(name: str) -> CodePoints:
     try:
         if not re.fullmatch(r"[A-Za-z_ -]{1,40}", name):  # else it might be a pattern itself
             raise regex.error("not a name")
-        pattern = regex.compile(rf"\p{{Script={name}}}+")
+        pattern = regex.compile(rf"\p{{{'scx' if with_shared else 'sc'}={name}}}+")
     except regex.error:
         raise ValueError(
             f"script is {name[:40]!r}: give digits, letters, or a script of Unicode such as Latin, "

@@ -7,7 +7,7 @@ import regex
 
 from unblank.data.fields import field_value
 from unblank.data.records import read_records
-from unblank.rules.meaning import SPACED_LETTER, needs_edge
+from unblank.rules.meaning import SPACED_LETTER, UNSPACED, needs_edge
 from unblank.rules.rule import Rule
 
 __all__ = ["is_met", "read_glossary"]
@@ -64,7 +64,9 @@ class Glossary:
 
 
 def is_met(forms: str, answer: str) -> bool:
-    """Return whether an answer holds a term; case and spaces around punctuation do not count.
+    """Return whether an answer holds a term; its case does not count.
+
+    Nor do spaces around punctuation, and beside characters of scripts without spaces.
 
     Args:
         forms: of the term, divided by |.
@@ -73,16 +75,19 @@ def is_met(forms: str, answer: str) -> bool:
     Example:
         >>> is_met("war|wars", "toward"), is_met("well-known", "A Well - known man")
         (False, True)
+        >>> is_met("战争|", "战 争 中")
+        True
     """
     written = _tight(answer)
     return any(
         regex.search(_pattern_of(_tight(form)), written, regex.IGNORECASE | regex.V1)
         for form in forms.split("|")
+        if form.strip()
     )
 
 
 def _tight(text: str) -> str:
-    tight: str = regex.sub(r"\s*(\p{P})\s*", r"\1", text.strip())
+    tight: str = regex.sub(rf"(?V1)\s*(\p{{P}}|{UNSPACED})\s*", r"\1", text.strip())
     return tight
 
 

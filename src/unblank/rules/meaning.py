@@ -24,15 +24,18 @@ from unblank.rules.expressions import ANYTHING, EMPTY, Expressions
 from unblank.rules.patterns import read_pattern
 from unblank.rules.rule import Length, Rule
 
-__all__ = ["SPACED_LETTER", "meaning_of", "needs_edge"]
+__all__ = ["SPACED_LETTER", "UNSPACED", "meaning_of", "needs_edge"]
 
 AsWritten = Callable[[str], str | None]
 """A text -> how the tokenizer writes it; None if it cannot."""
 
-_OF_SCRIPT = r"\p{{{}}}".format
+_OF_SCRIPT = r"\p{{scx={}}}".format
 _WITHOUT_SPACES = ("Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan")
 
-SPACED_LETTER = rf"[\w--[{''.join(map(_OF_SCRIPT, _WITHOUT_SPACES))}]]"
+UNSPACED = rf"[{''.join(map(_OF_SCRIPT, _WITHOUT_SPACES))}]"
+"""A character of scripts without spaces between words, in V1 of `regex`."""
+
+SPACED_LETTER = rf"[\w--{UNSPACED}]"
 """A letter, mark, digit or underscore of scripts with spaces between words, in V1 of `regex`."""
 
 _SPACED_LETTER = regex.compile(SPACED_LETTER, regex.V1)
@@ -93,9 +96,7 @@ class _Maker:
         if rule.case is not None:
             found.append(self._case(rule.case))
         if rule.script is not None:
-            # What is made of digits or letters has one; of a script, all letters that there are.
-            fewest = int(rule.script in ("digits", "letters"))
-            found.append(make.repeat(make.characters(_allowed_in(rule.script)), fewest, None))
+            found.append(self._of_script(rule.script))
         return found
 
     def _one_of(self, forms: Sequence[str]) -> int:
@@ -133,6 +134,14 @@ class _Maker:
             after = make.either([EMPTY, make.concat([outside, ANYTHING])])
         return make.concat([before, *parts, after])
 
+    def _of_script(self, name: str) -> int:
+        """Return what is made of digits or letters, or whose letters are of one script."""
+        if name not in ("digits", "letters"):
+            return self._every(union([script(name), complement(category("letter"))]))
+        points = category("digit" if name == "digits" else "letter")
+        around = self._every(points if name == "digits" else union([points, category("space")]))
+        return self._make.concat([around, self._make.characters(points), around])
+
     def _words(self, length: Length) -> int:
         make, (low, high) = self._make, _bounds(length)
         space, marks = category("space"), both(category("punctuation"), _PUNCTUATED)
@@ -168,17 +177,9 @@ class _Maker:
         return make.concat([anywhere, make.either([EMPTY, words]), anywhere])
 
 
-def _allowed_in(name: str) -> CodePoints:
-    if name == "digits":
-        return category("digit")
-    if name == "letters":
-        return union([category("letter"), category("space")])
-    return union([script(name), complement(category("letter"))])
-
-
 def _spaced_letters() -> CodePoints:
-    unspaced = complement(union(map(script, _WITHOUT_SPACES)))
-    return both(union([category("word"), category("mark")]), unspaced)
+    unspaced = union(script(name, with_shared=True) for name in _WITHOUT_SPACES)
+    return both(union([category("word"), category("mark")]), complement(unspaced))
 
 
 def needs_edge(character: str) -> bool:

@@ -32,6 +32,9 @@ def test_a_term_stands_apart_where_words_do(term, source, is_there):
         ("well-known", "a well - known man", True),
         ("far dog", "a far dog", True),
         ("\u732b", "\u6211\u7684\u732b\u662f", True),
+        ("\u6218\u4e89", "\u6218 \u4e89 \u4e2d", True),
+        ("\u30b5\u30fc\u30d0\u30fc", "\u30b5\u30fc\u30d0\u30fc\u3092", True),
+        ("war|", "toward", False),
     ],
 )
 def test_a_term_is_met_by_whole_words(forms, answer, holds):

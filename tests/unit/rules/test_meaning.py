@@ -68,6 +68,17 @@ def test_a_rule_means_what_it_says(fields):
         assert accepts(automaton, text) == meets(text.lstrip(" "), rule), repr(text)
 
 
+def test_words_of_scripts_without_spaces_stand_anywhere():
+    """The long vowel mark belongs to two scripts, so to none alone."""
+    automaton = automaton_of([Rule(contains=("\u30b5\u30fc\u30d0\u30fc",))])
+    assert accepts(automaton, "\u30b5\u30fc\u30d0\u30fc\u3092\u4f7f\u3046")
+
+
+def test_white_space_alone_is_no_letters():
+    automaton = automaton_of([Rule(script="letters")])
+    assert [accepts(automaton, text) for text in ("\n", "\u3000", "\na")] == [False, False, True]
+
+
 def test_punctuation_alone_is_no_word():
     letters = map("".join, itertools.product("a ,\u2014", repeat=6))
     texts = ["", ",", "a", *letters]
