@@ -125,6 +125,18 @@ def test_killing_torchrun_ends_its_processes(tmp_path):
     run.wait()
 
 
+@pytest.mark.parametrize(("later", "status"), [("raise OSError", 1), ("", 0)])
+def test_a_script_that_fails_after_its_run_says_so(later, status):
+    program = f"""
+import atexit
+from unblank.engine.parallel import _skip_teardown
+atexit.register(_skip_teardown, [0])  # as of a run that has ended well
+{later}
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert ended.returncode == status
+
+
 def pids_in(log: Path) -> list[int]:
     """Wait for the lines of both processes and return their ids."""
     deadline = time.monotonic() + 100

@@ -177,9 +177,10 @@ def _skip_teardown(statuses: list[int]) -> None:
     """End a process whose work is done before C++ takes it down.
 
     With sharded models torch 2.13 aborts about one process in ten there, and torchrun would call a
-    finished run failed.
+    finished run failed. A script that fails after a run goes down as it would, with its status.
     """
-    if statuses:
+    failure = getattr(sys, "last_value", None)
+    if statuses and (failure is None or isinstance(failure, Interrupted)):
         # os._exit flushes nothing.
         sys.stdout.flush()
         sys.stderr.flush()
