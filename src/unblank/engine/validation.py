@@ -66,9 +66,11 @@ class Validation:
         if self.training.steps_per_epoch:
             line["epoch"] = round(step / self.training.steps_per_epoch, 3)
         line |= evaluation.scores
+        averaged = None
         if trainer.average is not None:
             with trainer.average.in_place():
-                line |= _averaged_scores(self.measure(trainer))
+                averaged = self.measure(trainer)
+            line |= {f"{_OF_AVERAGE}{name}": value for name, value in averaged.scores.items()}
         self.history.append(line)
         is_best = selection is not None and selection.best_step(self.history) == step
         if trainer.world.is_main:
@@ -76,6 +78,8 @@ class Validation:
                 self.recorder.display.say(evaluation.note)
             self.recorder.validation(line, is_best=is_best)
             self.recorder.predictions(evaluation, step_name(step))
+            if averaged is not None:  # only the latest ones can become the model
+                self.recorder.predictions(averaged, "ema", is_shown=False)
         if selection is not None and step in selection.needed_steps(self.history):
             self._save_snapshot(trainer, is_best)
 
@@ -119,11 +123,6 @@ class Validation:
             write_weight_files(folder, trained, world, stem="weights")
         if is_best:
             self.saver.replace_best(world)
-
-
-def _averaged_scores(evaluation: Evaluation) -> dict[str, float]:
-    """Return the scores of the moving average by the names that they have in a line."""
-    return {f"{_OF_AVERAGE}{name}": value for name, value in evaluation.scores.items()}
 
 
 def scores_of_line(line: Mapping[str, Any], *, of_average: bool = False) -> dict[str, float]:
