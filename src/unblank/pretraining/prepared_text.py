@@ -213,14 +213,14 @@ def find_hold_out(data: PretrainDataSettings, cache: CorpusCache, world: World) 
     texts = [_texts(data, source) for source in sources]
     cache.hash_files(path for source in texts for path in source.paths)
     key = cache_key("hold_out", data.hold_out, [_named(cache, source) for source in texts])
-    found: list[int] | None = cache.files.get(key)
-    if found is None:
-        mine = hold_out_thresholds(texts, data.hold_out) if world.is_main else None
-        found = world.gather(mine)[0]
-        cache.files.put(key, found)
-        if world.is_main:
+    mine: list[int] | None = None
+    if world.is_main:  # alone: what the cache holds may differ between processes
+        mine = cache.files.get(key)
+        if mine is None:
+            mine = hold_out_thresholds(texts, data.hold_out)
+            cache.files.put(key, mine)
             cache.files.save()
-    assert found is not None
+    found: list[int] = world.gather(mine)[0]
     if not any(found) and world.is_main:
         warnings.warn(
             "data.hold_out holds nothing out, as there is only one document: to divide .txt files, "
