@@ -192,4 +192,7 @@ def _ignored(model: ModelSettings, settings: TokenizerSettings, family: Family) 
     names = ["kind", "vocab_size", "lowercase", "normalization", "alpha", "num_characters"]
     if model.init_from is not None or not family.vocabulary.num_sentinels:
         names.append("num_sentinels")
-    return [f"tokenizer.{name}" for name in names if getattr(settings, name) not in (None, 0, ())]
+    usual = TokenizerSettings()
+    return [
+        f"tokenizer.{name}" for name in names if getattr(settings, name) != getattr(usual, name)
+    ]
