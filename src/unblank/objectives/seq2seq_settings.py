@@ -94,7 +94,7 @@ class Seq2SeqSettings(MaskRatioSettings):
     where nothing is missing; mask: single tokens become masks; delete: they are removed."""
 
     noise_ratio: Probability[float] = 0.3
-    """BART: share of the tokens to corrupt, in [0, 1)."""
+    """BART: share of the tokens to corrupt, in [0, 1]."""
 
     noise_span_length: Annotated[float, minimum(1)] = 3.0
     """BART: mean of the Poisson distribution of span lengths, 0 included; mBART uses 3.5."""
