@@ -7,7 +7,7 @@ It is the `objective` section of a training configuration, so each field's docst
 from dataclasses import dataclass
 from typing import Annotated
 
-from unblank.objectives.weights import require_a_weight, weights_in
+from unblank.settings.checks import require_a_weight
 from unblank.settings.identity import EarlierDefault
 from unblank.settings.ranges import (
     NotNegative,
@@ -118,7 +118,7 @@ class ObjectiveSettings:
 
     def weights(self) -> dict[str, float]:
         """Return objective name -> weight as given, those of weight 0 included."""
-        return weights_in(self, _WEIGHTED_OBJECTIVES)
+        return {name: getattr(self, name) for name in _WEIGHTED_OBJECTIVES}
 
     def _check_reach(self) -> None:
         """Between two spans one token stays, which bounds the share that spans can cover."""
