@@ -168,7 +168,10 @@ class TrainSettings:
             "shard_group has no effect where parallel is ddp: set parallel to fsdp, or leave it "
             "out",
         )
-        require(self.final != "ema" or self.ema_decay is not None, "final 'ema' needs ema_decay")
+        require(
+            self.final != "ema" or self.ema_decay is not None,
+            "final is ema, and ema_decay is not set: set ema_decay, or choose another final",
+        )
         require(
             self.validate_every != 0 or not (self.average_last or self.final == "best"),
             "average_last and final best choose by validation, and validate_every is 0: give a "

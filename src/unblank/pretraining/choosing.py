@@ -115,7 +115,7 @@ def _means(settings: PretrainSettings, given: Collection[str]) -> Means:
     return Means(
         text_bytes=sum(map(_text_bytes, paths)),
         minutes=settings.train.minutes,
-        threads=_num_threads(),
+        threads=thread_count() * process_count(),
         has_gpu=_has_gpu(settings.train.device),
         text_unit="" if "data.text_unit" in given else _text_unit(paths),
     )
@@ -133,11 +133,6 @@ def _text_unit(paths: Sequence[Path]) -> str:
         return ""
     lines = islice(read_lines(texts[0]), _LINES_SEEN)
     return "paragraph" if any(not line.strip() for line in lines) else "line"
-
-
-def _num_threads() -> int:
-    """Return the threads of all processes of the run."""
-    return thread_count() * process_count()
 
 
 def _has_gpu(device: str) -> bool:

@@ -84,18 +84,15 @@ def open_tokenizer(
         )
     if checkpoint is None and model.init_from_encoder is not None:
         _compare(tokenizer, given, model.init_from_encoder, display)
+    added = {}
     if family.vocabulary.num_sentinels and checkpoint is None and model.init_from is None:
-        num_added = add_sentinels(tokenizer, family.num_sentinels(settings.num_sentinels))
-        if num_added:
-            display.say(
-                f"note: added {counted(num_added, 'sentinel')} to the vocabulary of {given}"
-            )
+        wanted = family.num_sentinels(settings.num_sentinels)
+        added["sentinel"] = add_sentinels(tokenizer, wanted)
     if checkpoint is None:
-        num_added = add_extra_tokens(tokenizer, settings.extra_tokens)
-        if num_added:
-            display.say(
-                f"note: added {counted(num_added, 'extra token')} to the vocabulary of {given}"
-            )
+        added["extra token"] = add_extra_tokens(tokenizer, settings.extra_tokens)
+    for noun, count in added.items():
+        if count:
+            display.say(f"note: added {counted(count, noun)} to the vocabulary of {given}")
     return tokenizer
 
 
