@@ -44,7 +44,7 @@ _WARM_UP, _MEASURED = 1, 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DryRun:
-    """What a measured run stands for.
+    """The run that a dry run measures or plans.
 
     Attributes:
         output_dir: where the run itself would write.
@@ -95,7 +95,7 @@ def measure_first_steps(
 
     Args:
         trainer: at its first step; it is of no use afterwards.
-        dry_run: what it stands for.
+        dry_run: the run that is measured.
         steps_per_epoch: of the training; 0 if it has no epochs.
         saves_all: whether a folder holds all weights, or those that are trained alone.
     """

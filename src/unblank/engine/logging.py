@@ -44,7 +44,7 @@ SKIPPED_NAME = "skipped.jsonl"
 
 
 def append_line(path: Path, values: Mapping[str, Any]) -> None:
-    """Append one JSON object as a line; it is with the system when this returns."""
+    """Append one JSON object as a line; the operating system has it when this returns."""
     with writes_to(path), path.open("a", encoding="utf-8") as file:
         file.write(_as_line(values))
 

@@ -43,7 +43,7 @@ _Result = TypeVar("_Result")
 
 
 class MeasurementInterrupted(Exception):
-    """A measurement was given up, as the end of the run was asked for."""
+    """A measurement was broken off, as the run was asked to end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ class ResumePoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What a start is compared by, with what another one may differ in."""
+    """What two starts of a run are compared by, and in what they may differ."""
 
     settings: dict[str, Any]
     """Dotted name -> value."""

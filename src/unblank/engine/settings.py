@@ -102,8 +102,8 @@ class TrainSettings:
     """Optimiser steps."""
     minutes: Annotated[MayChange[Positive[float | None]], Excludes("train.max_steps")] = None
     """Time of the run instead of max_steps, from reading the text to the last step: before the
-    first step some are timed, and the number that fits is fixed. Beside it, max_steps is what it
-    came to."""
+    first step some are timed, and the number that fits is fixed: run.yaml has it as max_steps
+    beside the minutes."""
     batch_size: Positive[int] = 32
     """Rows per optimiser step (examples, for tasks with labels), over all micro-batches and
     processes."""

@@ -55,7 +55,7 @@ class Validation:
             trainer.module.train()
 
     def validate(self, trainer: Trainer) -> None:
-        """Measure the model of this step, write its scores, keep its weights if they count.
+        """Measure the model of this step, write its scores, keep its weights if they are needed.
 
         Raises:
             MeasurementInterrupted: the end of the run was asked for; nothing is written.
@@ -84,7 +84,7 @@ class Validation:
             self._save_snapshot(trainer, is_best)
 
     def stop_if_due(self, trainer: Trainer) -> None:
-        """End the run if nothing has become better for long enough."""
+        """End the run if no score has improved for `patience` validations."""
         selection, step = self.selection, trainer.progress.step
         if selection is None or step >= trainer.max_steps or not selection.must_stop(self.history):
             return

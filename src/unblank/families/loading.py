@@ -1,4 +1,4 @@
-"""Opening a model folder, with an error for everything that can be wrong with one."""
+"""Opening a model folder, with a message for everything that can be wrong with one."""
 
 import os
 from collections.abc import Mapping

@@ -121,7 +121,7 @@ class GanLMSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ElectraSettings:
-    """The weight of ELECTRA's discriminator, and when it begins."""
+    """The weight of ELECTRA's discriminator, and from which step on it counts."""
 
     discriminator_weight: Positive[float] = 50.0
     """Weight of replaced-token detection; 50 in the paper."""

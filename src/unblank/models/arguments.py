@@ -1,7 +1,7 @@
 """Checks of the arguments of `forward`: missing, given twice, or unknown to the model.
 
 transformers' contract lets every `forward` take further keywords. Ours hands them down to the stack
-that records outputs on request, which knows all that there may be, so that none is dropped unseen.
+that records outputs on request, which knows them all, so that none is ignored without a word.
 """
 
 from collections.abc import Mapping
@@ -61,7 +61,7 @@ def given_tokens(input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tens
 
 
 def refuse_early_exit(generation_config: GenerationConfig) -> None:
-    """Refuse drafts by a model's own first layers, for which transformers counts layers anew.
+    """Refuse drafts by a model's own first layers, which transformers would have to cut off.
 
     Raises:
         ValueError: `assistant_early_exit` is set.

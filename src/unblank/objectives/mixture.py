@@ -98,7 +98,7 @@ def only(name: str, settings: ObjectiveSettings) -> ObjectiveSettings:
 
 
 def objective_shares(settings: ObjectiveSettings) -> dict[str, float]:
-    """Return objective name -> share of the samples, in [0, 1]; those without any included."""
+    """Return objective name -> share of the samples, in [0, 1], for every objective."""
     weights = settings.weights()
     single = settings.single_span_probability
     total = sum(weights.values()) or 1.0

@@ -72,7 +72,7 @@ def open_pretraining(
     if context.checkpoint is None:
         require_possible_model(family, model)
     for entry in (*data.train, *data.validation):
-        # What is not there, or needs a package, is said before hours of work.
+        # What is missing, or needs a package, is named before hours of work.
         find_entry_files([entry])
     if data.languages and any(parse_entry(entry).has_languages for entry in data.train):
         raise ValueError(
@@ -104,7 +104,7 @@ def open_pretraining(
 
 
 _NUM_MEASURED = 64
-"""Samples whose length says how many fit into the run."""
+"""Samples drawn to estimate how many the run will see."""
 
 
 class Pretraining:
@@ -138,7 +138,7 @@ class Pretraining:
             sections,
             num_samples=train.validation_samples,
             batch_size=self._rows_per_pass,
-            # Shards compute in step: with them every process measures everything.
+            # Sharded, each forward pass needs every process, so each measures everything.
             is_shared=train.parallel == "ddp",
             world=context.world,
             precision=context.precision,

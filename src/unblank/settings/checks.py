@@ -28,5 +28,5 @@ def require_beams(num_beams: int, *, is_penalized: bool) -> None:
 
 
 def require_each_once(values: tuple[object, ...], name: str) -> None:
-    """Raise ValueError, naming the setting, if a value stands twice among its values."""
+    """Raise ValueError, naming the setting, if one of its values is given twice."""
     require(len(set(values)) == len(values), f"{name} are {values}: give each once")

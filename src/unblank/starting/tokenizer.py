@@ -107,9 +107,9 @@ def _require_use_of_transfer(model: ModelSettings, settings: TokenizerSettings) 
 def _require_same_case(
     tokenizer: PreTrainedTokenizerFast, lowercase: bool | None, checkpoint: Path
 ) -> None:
-    """Refuse another case than that of a run that is continued.
+    """Refuse to continue a run whose tokenizer treats case differently.
 
-    What a run without the setting did depends on its version, so its tokenizer is asked.
+    Without the setting, what a run did depends on its version, so its tokenizer is examined.
     """
     if lowercase is not None and lowercase != is_lowercased(tokenizer):
         raise ValueError(
