@@ -178,12 +178,16 @@ class Pretraining:
         if train.first_attention == "neighbours" and self._checkpoint is None:
             look_at_neighbours(model, train.seed)
         if train.compile:
-            stack = model.base_model
-            stack.compile(dynamic=False)
+            model.base_model.compile(dynamic=False)
         self.unit = self._family.unit(
             model, self._sections, seed=train.seed, sampled_softmax=train.sampled_softmax
         )
-        positions = self._rows_per_pass * materials.row_length
+        self.facts = {**self.facts, "memory": self._memory_estimate(model)}
+        return model
+
+    def _memory_estimate(self, model: PreTrainedModel) -> str:
+        train = self._train
+        positions = self._rows_per_pass * self._materials.row_length
         sizes = count_sizes(
             model,
             saves_all=True,
@@ -199,9 +203,7 @@ class Pretraining:
         on_cpu = self._world.device.type == "cpu"
         needs = plan_memory(sizes, layout, on_cpu=on_cpu).values()
         estimate = sum(need.num_bytes for need in needs)
-        memory = f"about {estimate / 2**30:.1f} GiB per process at the peak"
-        self.facts = {**self.facts, "memory": memory}
-        return model
+        return f"about {estimate / 2**30:.1f} GiB per process at the peak"
 
     def steps(self, saved: Mapping[str, int] | None, /) -> Generator[StepBatches]:
         """Yield the data of each step; see `Training`."""

@@ -104,11 +104,11 @@ class EncoderDecoderConfig(PreTrainedConfig):
                 f"relative_bias_buckets is {self.relative_bias_buckets}: it must be an even "
                 "number of at least 4 (half for each direction), or 0 for no bias"
             )
-        if self.relative_bias_buckets and self.relative_bias_max_distance <= (
-            most := self.relative_bias_buckets // 4
-        ):
+        # A quarter of the buckets are for single distances of one direction.
+        most_exact = self.relative_bias_buckets // 4
+        if self.relative_bias_max_distance <= most_exact:
             raise ValueError(
                 f"relative_bias_max_distance is {self.relative_bias_max_distance}: with "
-                f"{self.relative_bias_buckets} buckets, each distance up to {most} has one of its "
-                "own, so it must be larger"
+                f"{self.relative_bias_buckets} buckets, each distance below {most_exact} has one "
+                f"of its own, so it must be above {most_exact}"
             )
