@@ -58,10 +58,10 @@ def choose_device(setting: str, local_rank: int = 0) -> torch.device:
     index = local_rank if device.index is None else device.index
     if index >= num_gpus:
         advice = "install a CUDA build of torch"
-        if num_gpus and device.index is None:
-            advice = f"start at most {counted(num_gpus, 'process', 'processes')} on this machine"
-        elif num_gpus:
+        if num_gpus and ":" in setting:
             advice = f"cuda:{num_gpus - 1} or less"
+        elif num_gpus:
+            advice = f"start at most {counted(num_gpus, 'process', 'processes')} on this machine"
         raise ValueError(
             f"train.device is {setting!r} and needs CUDA device {index}, but torch "
             f"{torch.__version__} sees {counted(num_gpus, 'CUDA device')}: use --train.device cpu, "
