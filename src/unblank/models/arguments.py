@@ -1,7 +1,7 @@
 """Checks of the arguments of `forward`: missing, given twice, or unknown to the model.
 
 transformers' contract lets every `forward` take further keywords. Ours hands them down to the stack
-that records outputs on request, which knows all that there may be, so that none is dropped unseen.
+that records outputs on request, which knows them all, so that none is ignored without a word.
 """
 
 from collections.abc import Mapping

@@ -118,7 +118,7 @@ class EncoderDecoderModel(EncoderDecoderPreTrainedModel):
             **kwargs: `output_hidden_states`, `output_attentions` and `return_dict`.
 
         Raises:
-            ValueError: no target or an empty one, or source and target said twice.
+            ValueError: no target or an empty one, or source or target given twice.
         """
         if decoder_input_ids is None and decoder_inputs_embeds is None:
             raise ValueError(

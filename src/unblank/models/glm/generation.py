@@ -2,8 +2,8 @@
 
 transformers counts columns, and cuts and extends that count in many places (beams, speculative
 decoding, caches). So columns are what it is given as positions; each step translates those of its
-tokens, from the positions of the prompt. `unblank.generation.infill` serves any number of blanks
-and is the better door.
+tokens, from the positions of the prompt. `unblank.generation.infill` fills any number of blanks,
+and is to be preferred.
 
 Shapes: `B` rows, `T` prompt columns, `S` columns of a step.
 """
