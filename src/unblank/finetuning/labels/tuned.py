@@ -41,6 +41,7 @@ from unblank.untrusted.weight_files import opened_weights
 
 __all__ = ["LabelModel", "has_label_head", "open_label_model", "open_tuned", "tuned_on"]
 
+
 @dataclass(frozen=True, slots=True)
 class LabelModel:
     """A model that tasks with labels can be asked.

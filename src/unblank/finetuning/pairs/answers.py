@@ -120,6 +120,7 @@ class Answering:
         options = DecodingOptions(
             num_beams=num_beams,
             max_tokens=self.options.max_tokens,
+            min_tokens=self.options.min_tokens,
             length_penalty=self.options.length_penalty if num_beams > 1 else 0.0,
             no_repeat_ngram=self.options.no_repeat_ngram,
         )
