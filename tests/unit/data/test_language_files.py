@@ -45,12 +45,11 @@ def test_a_file_whose_own_name_ends_so_is_that_file(folder):
     assert found(f"{folder}/a@de") == {("a@de", "")}
 
 
-def test_a_file_keeps_the_language_of_the_first_entry_that_says_one(folder):
-    path = folder / "val.en.jsonl"
-    with pytest.warns(UserWarning, match="the same file again"):
-        assert found([f"{path}@en", str(path)]) == {("val.en.jsonl", "en")}
-        assert found([f"{path}@en", f"{path}@de"]) == {("val.en.jsonl", "en")}
-        assert found([str(path), f"{path}@en"]) == {("val.en.jsonl", "en")}
+@pytest.mark.filterwarnings("ignore:.*the same file again")
+@pytest.mark.parametrize("codes", [("@en", ""), ("@en", "@de"), ("", "@en")])
+def test_a_file_keeps_the_language_of_the_first_entry_that_says_one(folder, codes):
+    entries = [f"{folder}/val.en.jsonl{code}" for code in codes]
+    assert found(entries) == {("val.en.jsonl", "en")}
 
 
 def test_other_files_have_none(folder):
