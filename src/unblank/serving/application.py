@@ -127,7 +127,7 @@ def _add_errors(api: FastAPI) -> None:
 
     async def not_valid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        first = _telling(error.errors())
+        first = _most_telling(error.errors())
         if first["type"] == "json_invalid":
             return error_response(_NO_JSON, 400)
         where = ".".join(map(str, _place_in_request(first, error.body)))[:100]
@@ -156,8 +156,8 @@ def _add_errors(api: FastAPI) -> None:
     api.add_exception_handler(Exception, failed)
 
 
-def _telling(errors: Sequence[Any]) -> Any:
-    """Return the error to tell: of the forms that a field may have, that which fits furthest."""
+def _most_telling(errors: Sequence[Any]) -> Any:
+    """Return the error to report: of the forms a field may have, that of the closest one."""
     of_first = [one for one in errors if one["loc"][:2] == errors[0]["loc"][:2]]
     return max(of_first, key=lambda one: len(one["loc"]))
 

@@ -38,7 +38,7 @@ _PROMPT_TOKENS = 4096
 """Most tokens of new prompts, padding included, that are encoded between two steps."""
 
 _LONGEST_RETRY = 60
-"""Most seconds after which a client is told to come again."""
+"""Most seconds after which a client that is refused should try again."""
 
 _logger = logging.getLogger(__name__)
 
