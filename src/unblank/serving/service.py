@@ -33,7 +33,7 @@ _Result = TypeVar("_Result")
 
 _library_task = lru_cache(256)(load_task)
 
-_ERROR_TYPES = {HTTPStatus.TOO_MANY_REQUESTS: "rate_limit_error"}
+_ERROR_TYPES: dict[int, str] = {HTTPStatus.TOO_MANY_REQUESTS: "rate_limit_error"}
 """What OpenAI's clients are told of the kind of an error, where its number does not say all."""
 
 
