@@ -101,5 +101,5 @@ def _table_records(path: Path, rows: _Rows, wanted: Sequence[str]) -> Iterator[R
         is_empty = False
         yield place, dict(zip(names, row, strict=True))
     absent = [name for name in wanted if is_empty and name not in names]
-    if names and absent:  # which nobody else can see where there are no rows
+    if names and absent:  # a reader looks for its fields in rows, and there are none
         raise ValueError(f"{place}: {no_field(dict.fromkeys(names), absent[0])}")
