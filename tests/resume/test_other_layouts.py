@@ -16,7 +16,7 @@ from unblank.untrusted.sharded_weights import shapes_in, whole_tensors
 # Dropout is drawn in each process, so only without it the layout changes nothing but sums.
 LASTING = {
     "train.batch_size": 12,
-    "train.micro_batch_size": 2,
+    "train.micro_batch_size": 1,
     "train.ema_decay": 0.9,
     "train.keep_checkpoints": 9,
     "optim.schedule": "constant",
@@ -154,11 +154,17 @@ FEW = {
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["lora", "deep-prompt"])
 def test_few_parameters_are_tuned_on_with_two_one_and_three_processes(finetuning, method):
+    finetuning.settings |= {"model.preset": "deltalm-tiny", "model.num_hidden_layers": 2}
     finetuning.run("base", **{"train.max_steps": 1})
     for name in ("preset", "num_hidden_layers", "hidden_size", "num_attention_heads"):
         del finetuning.settings[f"model.{name}"]
     del finetuning.settings["tokenizer.path"]
-    few = {**FEW, "model.init_from": finetuning.folder / "base", "method": method}
+    few = {
+        **FEW,
+        "train.batch_tokens": 6 * 256,
+        "model.init_from": finetuning.folder / "base",
+        "method": method,
+    }
     if method != "lora":
         del few["lora.dropout"]
     for number, (size, parallel) in enumerate([(2, "fsdp"), (1, "ddp"), (3, "ddp")], start=1):
@@ -170,6 +176,13 @@ def test_few_parameters_are_tuned_on_with_two_one_and_three_processes(finetuning
     assert [line["step"] for line in ours] == [*range(1, 3 * STEPS + 1)]
     losses = [[line["loss"] for line in lines] for lines in (ours, theirs)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_other_processes_that_would_change_the_batch_are_refused(finetuning):
+    few = {"train.save_every": 1, "train.validate_every": 1, "optim.schedule": "constant"}
+    finetuning.run("tuned", **few, **{"train.max_steps": 1})
+    with pytest.raises(AssertionError, match=r"rows of a step .* was 2, now 3"):
+        finetuning.run_together("tuned", 3, **few, **{"train.max_steps": 2})
 
 
 FULL_FOR_ONE = """
