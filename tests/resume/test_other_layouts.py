@@ -152,9 +152,9 @@ FEW = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["lora", "deep-prompt"])
-def test_few_parameters_are_tuned_on_with_two_one_and_three_processes(finetuning, method):
-    finetuning.settings |= {"model.preset": "deltalm-tiny", "model.num_hidden_layers": 2}
+@pytest.mark.parametrize(("method", "preset"), [("lora", "deltalm-tiny"), ("deep-prompt", "tiny")])
+def test_few_parameters_are_tuned_on_with_two_one_and_three_processes(finetuning, method, preset):
+    finetuning.settings |= {"model.preset": preset, "model.num_hidden_layers": 2}
     finetuning.run("base", **{"train.max_steps": 1})
     for name in ("preset", "num_hidden_layers", "hidden_size", "num_attention_heads"):
         del finetuning.settings[f"model.{name}"]
