@@ -27,6 +27,7 @@ from unblank.settings.choices import BlankToken
 from unblank.settings.identity import MayChange, SharesOut
 from unblank.settings.marks import PathText
 from unblank.settings.ranges import (
+    Duration,
     Length,
     LengthPenalty,
     NotNegative,
@@ -210,7 +211,7 @@ class FinetuneTrainSettings(TrainSettings):
     """Length and size of the run, how the model is chosen, and the hardware."""
 
     output_dir: MayChange[Path] = Path("runs/finetune")
-    epochs: MayChange[Positive[float]] = 10.0
+    epochs: MayChange[Duration[Positive[float]]] = 10.0
     """Number of passes over the training examples."""
     max_steps: NotWithMinutes[Positive[int | None]] = None
     """Number of optimiser steps, instead of epochs."""

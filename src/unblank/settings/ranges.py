@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 __all__ = [
     "ONE_OR_MORE",
+    "Duration",
     "Length",
     "LengthPenalty",
     "NotNegative",
@@ -80,6 +81,8 @@ Probability = Annotated[Number, Bounds("in [0, 1]", 0, 1)]
 """A share or a probability, nothing and all included."""
 Length = Annotated[Number, Bounds("at most 1,000,000", high=10**6)]
 """The tokens of one text or span, of which tables are made: `Length[Positive[int]]`."""
+Duration = Annotated[Number, Bounds("at most 10,000,000", high=10**7)]
+"""Seconds, minutes or epochs: of many more, clocks, calendars and steps make errors."""
 VocabularySize = Annotated[Number, Bounds("at most 10,000,000", high=10**7)]
 """The tokens of a vocabulary, for all of which room is made at once."""
 TokensRatio = Annotated[Number, _within(0, 1000)]
