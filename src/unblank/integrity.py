@@ -243,14 +243,15 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """
     replacement = path.with_name(path.name + ".tmp")
     try:
-        with writes_to(path), replacement.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+        with writes_to(path):
+            with replacement.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            replacement.replace(path)
     except BaseException:
         replacement.unlink(missing_ok=True)
         raise
-    replacement.replace(path)
 
 
 def _are_facts(facts: object) -> bool:
