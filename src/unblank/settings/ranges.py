@@ -21,6 +21,7 @@ __all__ = [
     "LengthPenalty",
     "NotNegative",
     "NumBeams",
+    "NumProcesses",
     "NumSamples",
     "OneOrMore",
     "OpenShare",
@@ -93,6 +94,8 @@ NumBeams = Annotated[Number, Bounds("between 1 and 1,000", 1, 1000)]
 """Number of beams, each of which takes a row of the cache and all tokens of the vocabulary."""
 NumSamples = Annotated[Number, Bounds("between 1 and 10,000", 1, 10_000)]
 """Number of answers drawn to a text, each of which takes a row of the cache."""
+NumProcesses = Annotated[Number, _within(0, 1000)]
+"""Processes beside the first one."""
 Seed = Annotated[Number, Bounds("0 or more and below 2**63", 0, 2**63 - 1)]
 """A seed of random numbers, in the range of torch's generators."""
 
