@@ -89,7 +89,9 @@ class ServeSettings:
         """
         if self.api_key_file is None:
             return os.environ.get(_API_KEY) or None
-        key = self.api_key_file.read_text(encoding="utf-8").strip()
+        from unblank.untrusted.plain_text import read_text
+
+        key = read_text(self.api_key_file).strip()
         if not key:
             raise ValueError(f"{self.api_key_file} is empty: write the key into it")
         return key

@@ -21,6 +21,7 @@ from unblank.conversion.vocabulary import find_vocabulary
 from unblank.integrity import file_facts
 from unblank.plurals import numbered
 from unblank.untrusted.lfs_pointer import refuse_pointer
+from unblank.untrusted.plain_text import read_text
 
 __all__ = [
     "MASK",
@@ -165,7 +166,7 @@ def _read_dictionary(path: Path) -> list[str]:
     names = list(_FIRST_TOKENS)
     known = set(names)
     # Only \n ends a line here: pieces may hold other characters that Python takes for line ends.
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         token, _, count = line.rstrip().removesuffix(" #fairseq:overwrite").rpartition(" ")
@@ -178,6 +179,8 @@ def _read_dictionary(path: Path) -> list[str]:
             raise ValueError(f"{path}, line {number}: {token!r} occurs a second time")
         names.append(token)
         known.add(token)
+    if len(names) == len(_FIRST_TOKENS):
+        raise ValueError(f"{path} is empty: fetch it again, or leave it out")
     return names
 
 

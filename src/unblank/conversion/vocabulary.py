@@ -6,6 +6,7 @@ from typing import Literal
 
 from unblank.untrusted.json_text import read_json
 from unblank.untrusted.lfs_pointer import refuse_pointer
+from unblank.untrusted.plain_text import read_text
 
 __all__ = ["PublishedVocabulary", "find_vocabulary", "read_merges", "read_token_ids"]
 
@@ -89,7 +90,7 @@ def read_merges(vocabulary: PublishedVocabulary) -> list[tuple[str, str]]:
         ValueError: a line that is not two pieces.
     """
     path = vocabulary.files[1]
-    lines = path.read_text(encoding="utf-8").split("\n")
+    lines = read_text(path).split("\n")
     pairs = [tuple(line.split()) for line in lines if line.strip() and not line.startswith("#v")]
     for number, pair in enumerate(pairs, start=1):
         if len(pair) != 2:
