@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # An unpinned torch pulls gigabytes of CUDA packages on a CPU machine: constraints.txt is the tested set.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-all test-hard lint type format docs clean
+.PHONY: demo test test-all test-hard test-lowest lint type format docs clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Unblank needs Python 3.11 or newer; set PYTHON=/path/to/python3.11") if sys.version_info < (3, 11) else None'
@@ -32,6 +32,13 @@ test-all: $(VENV)/.installed-dev  ## also the slow tests
 
 test-hard: $(VENV)/.installed-dev  ## kills, damaged files and odd inputs by the thousand, counted in a table
 	UNBLANK_HARD=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not gpu and not net' tests/faults
+
+# uv picks the oldest release that each requirement admits; its torch comes with CUDA, some gigabytes.
+test-lowest:  ## the fast tests with the oldest releases that pyproject.toml allows
+	$(PYTHON) -m venv build/lowest
+	build/lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
+	VIRTUAL_ENV=build/lowest build/lowest/bin/uv pip install --quiet --resolution lowest-direct --editable '.[dev]'
+	build/lowest/bin/python -m pytest -n 2 --dist worksteal
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

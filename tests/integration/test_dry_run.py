@@ -121,3 +121,15 @@ def test_any_number_of_processes_is_planned_without_them(make_config, capsys, tm
     told = float(re.search(r"optimiser ([\d.]+) GB", printed)[1])
     assert told == pytest.approx(8 * numbers["P"] / 8 / 1e9, abs=0.06)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("changes", [{"optim__name": "muon"}, {"train__ema_decay": 0.9}])
+def test_checkpoints_are_as_large_as_told(make_config, capsys, changes):
+    config = make_config(train__max_steps=1, train__save_every=1, train__batch_size=2, **changes)
+    config = replace(config, model=ModelSettings(preset="tiny"))
+    dry_run_pretrain(config)
+    printed = " ".join(capsys.readouterr().out.split())
+    told = float(re.search(r"checkpoints of about ([\d,]+) MB", printed)[1].replace(",", ""))
+    (checkpoint,) = (run_pretrain(config) / "checkpoints").iterdir()
+    size = sum(path.stat().st_size for path in checkpoint.glob("*.safetensors"))
+    assert told == pytest.approx(size / 1e6, abs=0.6)

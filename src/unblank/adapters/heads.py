@@ -1,4 +1,4 @@
-"""The head that an adapter was trained with: a model without one cannot open it."""
+"""An adapter that was trained under a head does not open on a model without that head."""
 
 from collections.abc import Collection
 from pathlib import Path

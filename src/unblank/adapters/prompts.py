@@ -81,13 +81,22 @@ def attach_prompt(model: Any, tokenizer: Any, folder: Path) -> None:
         prompt = SoftPrompt(model.config.vocab_size, vectors_ND, nn.Identity())
         attach_soft_prompt(model, prompt)
         give_prompt(tokenizer, prompt.first_id, len(prompt))
+    elif (keys_values_L2ND := tensors.pop("keys_values", None)) is not None:
+        attach_deep_prompt(model, keys_values_L2ND)
     else:
-        attach_deep_prompt(model, tensors.pop("keys_values"))
+        raise ValueError(
+            f"{folder / _PROMPT_NAME} holds no prompt: neither vectors nor keys_values"
+        )
     head = {name.removeprefix(_HEAD): tensor for name, tensor in tensors.items()}
     own = dict(model.named_parameters())
     require_head(model, folder, set(head) - set(own))
     with torch.no_grad():
         for name, tensor in head.items():
+            if tensor.shape != own[name].shape:  # else a row would be copied to every class
+                raise ValueError(
+                    f"{folder} was trained with a head whose {name} has the shape "
+                    f"{list(tensor.shape)}, and this model's has {list(own[name].shape)}"
+                )
             own[name].copy_(tensor)
     model.requires_grad_(False)
 

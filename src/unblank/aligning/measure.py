@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank.aligning.states import sentence_states
 from unblank.data.drawing import draw_from_files
+from unblank.data.fields import is_visible
 from unblank.data.language_sources import parse_entry
 from unblank.data.parallel import read_parallel, read_parallel_pairs
 from unblank.languages import find_language
@@ -82,7 +83,7 @@ def read_translations(
         english = aligned.pop(_ENGLISH, [])
         found = {code: list(zip(some, english, strict=False)) for code, some in aligned.items()}
     kept = {
-        code: [pair for pair in pairs if all(side.strip() for side in pair)]
+        code: [pair for pair in pairs if all(map(is_visible, pair))]
         for code, pairs in found.items()
     }
     wanted = [find_language(code).code for code in languages]

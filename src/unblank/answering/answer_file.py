@@ -139,7 +139,7 @@ class AnswerFile:
             )
 
     def _drop_half_a_line(self) -> None:
-        """A kill may have cut the last line."""
+        """Remove a last line without an end, which a killed run may have left."""
         num_whole = 0
         with self.part.open("rb+") as file:
             for line in file:

@@ -115,7 +115,7 @@ def fill_records(
             "model": model_facts(folder),
             "input": [given.content_hash, text_field],
             "options": asdict(options) | {"order": order, "tokens": with_tokens},
-            "rules": [*map(str, rules), rules_field],
+            "rules": [*map(repr, rules), rules_field],  # whole: as a text, a rule is cut
             "calibration": unblank.calibration and content_hash(unblank.calibration.to_dict()),
             "dtype": str(weights_dtype(unblank.model)),
             **({} if retriever is None else {"retrieve": retriever.identity}),

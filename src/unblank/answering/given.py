@@ -124,7 +124,7 @@ def listed_texts(place: str, name: str, value: str | list[str]) -> list[str]:
         return value
     try:
         found = json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
         raise ValueError(

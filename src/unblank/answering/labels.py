@@ -41,7 +41,7 @@ def label_questions(
 ) -> tuple[list[TaskExample], bool]:
     """Return the examples of a record, and whether it has a label that the task does not use.
 
-    Such a label is left out.
+    The examples then have no label.
 
     Raises:
         ValueError: a field is missing, or there is nothing to ask.

@@ -1,6 +1,7 @@
 """How good the predictions of a file are that has labels: numbers, a table, a picture."""
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from unblank.metrics.answers import Answer, score_answers
 from unblank.metrics.calibration import calibration_error, reliability
 from unblank.metrics.confusion import Confusion, confusion_of
 from unblank.metrics.label_sets import best_threshold
+from unblank.metrics.packages import require_metric_packages
 from unblank.prompting import ClozeTask
 
 __all__ = ["Judged", "LabelReport", "report_on"]
@@ -178,7 +180,11 @@ def report_on(
 
 
 def _task_scores(task: ClozeTask, judged: Sequence[Judged]) -> dict[str, float]:
-    """Return the scores that the task's file names; without the extra `eval`, those that go."""
+    """Return the scores that the task's file names, but for those whose package is missing.
+
+    Warns:
+        UserWarning: naming each of these, and what installs its package.
+    """
     is_ranked = task.decision == "rank"
     answers = [
         Answer(
@@ -196,9 +202,11 @@ def _task_scores(task: ClozeTask, judged: Sequence[Judged]) -> dict[str, float]:
     found: dict[str, float] = {}
     for metric in task.metrics:
         try:
-            found |= score_answers(answers, [metric])
-        except ImportError:
+            require_metric_packages([metric])
+        except ImportError as error:
+            warnings.warn(f"left out of the report: {error}", stacklevel=2)
             continue
+        found |= score_answers(answers, [metric])
     return found
 
 

@@ -1,8 +1,8 @@
 """Checkpoint folders that survive a kill, a full disk and a damaged file.
 
 A checkpoint is written into a hidden folder, a manifest of sizes and hashes last, every file forced
-to disk, then renamed: what bears the name `step-N` was complete once. This module knows files only;
-what is in them is `engine.state`.
+to disk, then renamed: a folder named `step-N` was complete when it got its name. This module knows
+files only; what is in them is `engine.state`.
 """
 
 import os
@@ -60,7 +60,7 @@ def list_checkpoints(root: Path) -> list[Path]:
 def new_checkpoint(
     root: Path, step: int, known: Mapping[str, FileFacts] | None = None
 ) -> Iterator[Path]:
-    """Let a checkpoint be written so that it appears whole, after the block, or not at all.
+    """Write a checkpoint in the block; it appears whole at the end of it, or not at all.
 
     Args:
         root: folder of all checkpoints of the run.
@@ -117,7 +117,7 @@ def remove_unfinished(root: Path) -> None:
 
 
 def cannot_write(root: Path, reason: str) -> str:
-    """Return what is said of a checkpoint that could not be written."""
+    """Return the message for a checkpoint that could not be written."""
     earlier = list_checkpoints(root)
     kept = f"the last good one is {earlier[0]}" if earlier else "there is no earlier one"
     return (

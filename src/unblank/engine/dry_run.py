@@ -44,7 +44,7 @@ _WARM_UP, _MEASURED = 1, 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DryRun:
-    """What a measured run stands for.
+    """The run that a dry run measures or plans.
 
     Attributes:
         output_dir: where the run itself would write.
@@ -95,7 +95,7 @@ def measure_first_steps(
 
     Args:
         trainer: at its first step; it is of no use afterwards.
-        dry_run: what it stands for.
+        dry_run: the run that is measured.
         steps_per_epoch: of the training; 0 if it has no epochs.
         saves_all: whether a folder holds all weights, or those that are trained alone.
     """
@@ -107,7 +107,9 @@ def measure_first_steps(
     weights = list(trainer.module.parameters())
     trained = [weight for weight in weights if weight.requires_grad]
     size = sum(weight.nbytes for weight in (weights if saves_all else trained))
-    moments = 8 * sum(weight.numel() for weight in trained)
+    beside = _optimizer_bytes(trainer)
+    if trainer.average is not None:
+        beside += sum(weight.nbytes for weight in trainer.average.weights.values())
     epochs = f" ({num_steps / steps_per_epoch:,.1f} epochs)" if steps_per_epoch else ""
     facts = {
         "steps": f"{num_steps:,}{epochs}",
@@ -118,7 +120,7 @@ def measure_first_steps(
         "saving",
         "memory": _memory(trainer.world.device),
         "writes": f"{dry_run.output_dir}: {_named(saves_all)} of about {_shown(size)}, checkpoints "
-        f"of about {_shown(size + moments)} each",
+        f"of about {_shown(size + beside)} each",
         **_earlier(dry_run.output_dir),
     }
     if dry_run.num_runs > 1:
@@ -180,6 +182,11 @@ def plan_run(
         f"checkpoints of {_shown(checkpoint_bytes(sizes))} each",
     }
     return _table(facts)
+
+
+def _optimizer_bytes(trainer: Trainer) -> int:
+    states = [state for one in trainer.optimizers for state in one.state.values()]
+    return sum(moment.nbytes for state in states for moment in state.values())
 
 
 def _earlier(output_dir: Path) -> dict[str, str]:

@@ -82,7 +82,7 @@ def _predictions(output_dir: Path, results: Mapping[str, Any]) -> Path:
     """Return the file with what the chosen weights predicted; not every run has one."""
     chosen = results["chosen"]
     (*_, last) = results["candidates"][chosen]["steps"]
-    name = "average" if chosen == "average" else step_name(last)
+    name = chosen if chosen in ("average", "ema") else step_name(last)
     return output_dir / PREDICTIONS_NAME / f"{name}.jsonl"
 
 

@@ -89,7 +89,7 @@ def _checkpoints(train: TrainSettings, periods: Periods, point: ResumePoint | No
     """Say how often they are made, and when the last one was."""
     every = f"every {counted(periods.save, 'step')}"
     if train.save_minutes is not None:
-        every += f" and every {train.save_minutes:g} minutes"
+        every += f" and every {train.save_minutes:g} minute{'s' * (train.save_minutes != 1)}"
     if point is None:
         return f"{every}; none yet"
     made = point.saved_at.astimezone()

@@ -19,7 +19,7 @@ __all__ = ["Periods", "RunHooks"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Periods:
-    """Steps between two of the same; 0 is never. All but 0 are also due at the last step.
+    """Steps between two occurrences; 0 is never. What is not 0 is also due at the last step.
 
     Attributes:
         log: lines of metrics.
@@ -50,7 +50,7 @@ class RunHooks:
         recorder: writes lines.
         validation: measures.
         saver: writes checkpoints.
-        unplanned: says when one is due that is not planned.
+        unplanned: says when a checkpoint is due outside of the schedule.
     """
 
     periods: Periods
@@ -74,7 +74,7 @@ class RunHooks:
         self._measure_and_save(trainer)
 
     def catch_up(self, trainer: Trainer) -> None:
-        """Do what a signal kept the last step from, its validation and what follows, and save.
+        """Do what a signal broke off at the last step, its validation and what follows, and save.
 
         Raises:
             Interrupted: as for `after_step`.

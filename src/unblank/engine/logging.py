@@ -5,7 +5,7 @@ A terminal gets a live bar; anything else gets one plain line each time metrics 
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -34,6 +34,7 @@ __all__ = [
     "append_line",
     "drop_lines_after",
     "read_json_lines",
+    "write_lines",
 ]
 
 METRICS_NAME = "metrics.jsonl"
@@ -43,13 +44,18 @@ SKIPPED_NAME = "skipped.jsonl"
 
 
 def append_line(path: Path, values: Mapping[str, Any]) -> None:
-    """Append one JSON object as a line; it is with the system when this returns."""
+    """Append one JSON object as a line; the operating system has it when this returns."""
     with writes_to(path), path.open("a", encoding="utf-8") as file:
         file.write(_as_line(values))
 
 
 def _as_line(values: Mapping[str, Any]) -> str:
     return json.dumps(values, ensure_ascii=False) + "\n"
+
+
+def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+    """Write a file of JSON lines, replacing an old one at once."""
+    write_atomically(path, "".join(map(_as_line, lines)))
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
@@ -70,8 +76,7 @@ def drop_lines_after(path: Path, step: int) -> None:
     """Keep only the lines whose `step` is at most `step`, replacing the file at once."""
     if not path.is_file():
         return
-    kept = [line for line in read_json_lines(path) if line["step"] <= step]
-    write_atomically(path, "".join(map(_as_line, kept)))
+    write_lines(path, [line for line in read_json_lines(path) if line["step"] <= step])
 
 
 def _read_line(line: bytes, place: str) -> dict[str, Any]:

@@ -23,9 +23,9 @@ WARM_UP, FEWEST_TIMED = 2, 2
 _TIMED_SHARE = 0.02
 """Share of the time that goes into timing, if so few steps take less."""
 _MOST_TIMED_SECONDS = 60.0
-"""However long the run is, as more does not tell more."""
+"""Its upper limit, as longer timing tells nothing more."""
 _TOLD_SHARE = 0.25
-"""Share of the time for reading the text and timing from which on the header tells it."""
+"""Share of the time before the first step from which on the header mentions it."""
 KEPT_BACK = 0.05
 """Share of the time that is left for validations, checkpoints and the end."""
 

@@ -1,4 +1,4 @@
-"""The model of a run as a folder that opens by itself, also if no process holds all of it.
+"""The model of a run as a complete folder, also if no process holds all of it.
 
 Weights are divided into files as transformers divides them, and the files among the processes. Each
 tensor is put together when it is written, so no process holds more than one.

@@ -43,7 +43,7 @@ _Result = TypeVar("_Result")
 
 
 class MeasurementInterrupted(Exception):
-    """A measurement was given up, as the end of the run was asked for."""
+    """A measurement was broken off, as the run was asked to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +121,7 @@ def require_equal_shares(batch_size: int, num_processes: int) -> None:
     if not batch_size % num_processes:
         return
     rows = max(round(batch_size / num_processes), 1) * num_processes
-    divisors = [number for number in range(1, batch_size + 1) if not batch_size % number]
-    nearest = min(divisors, key=lambda number: abs(number - num_processes))
+    nearest = _nearest_divisor(batch_size, num_processes)
     raise ValueError(
         f"train.batch_size ({batch_size}) must be a multiple of the number of processes "
         f"({num_processes}): set it to {rows}, or start {counted(nearest, 'process', 'processes')}"
@@ -243,12 +242,15 @@ def require_whole_groups(shard_group: int | None, num_processes: int) -> None:
     """Raise ValueError if processes are no groups of this size; it names the nearest size."""
     if shard_group is None or not num_processes % shard_group:
         return
-    fitting = [size for size in range(1, num_processes + 1) if num_processes % size == 0]
-    nearest = min(fitting, key=lambda size: abs(size - shard_group))
     raise ValueError(
         f"train.shard_group is {shard_group}, which does not divide {num_processes} processes: "
-        f"{nearest} does"
+        f"{_nearest_divisor(num_processes, shard_group)} does"
     )
+
+
+def _nearest_divisor(number: int, wanted: int) -> int:
+    divisors = [divisor for divisor in range(1, number + 1) if not number % divisor]
+    return min(divisors, key=lambda divisor: abs(divisor - wanted))
 
 
 def _owners_of_embeddings(model: Any) -> list[nn.Module]:

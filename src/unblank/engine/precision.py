@@ -43,10 +43,11 @@ def choose_device(setting: str, local_rank: int = 0) -> torch.device:
         ValueError: if the device is unknown, or not there.
     """
     num_gpus = torch.cuda.device_count()
+    name = setting
     if setting == "auto":
-        return torch.device("cuda", local_rank) if num_gpus else torch.device("cpu")
+        name = "cuda" if num_gpus else "cpu"
     try:
-        device = torch.device(setting)
+        device = torch.device(name)
     except RuntimeError as error:
         raise ValueError(f"train.device is {setting!r}: use auto, cpu or cuda") from error
     # Without its index, which has no meaning on the CPU.
@@ -56,10 +57,15 @@ def choose_device(setting: str, local_rank: int = 0) -> torch.device:
         raise ValueError(f"train.device is {setting!r}: only cpu and cuda are supported")
     index = local_rank if device.index is None else device.index
     if index >= num_gpus:
+        advice = "install a CUDA build of torch"
+        if num_gpus and ":" in setting:
+            advice = f"cuda:{num_gpus - 1} or less"
+        elif num_gpus:
+            advice = f"start at most {counted(num_gpus, 'process', 'processes')} on this machine"
         raise ValueError(
-            f"train.device is {setting!r}, but torch {torch.__version__} sees "
-            f"{counted(num_gpus, 'CUDA device')}: use --train.device cpu, or install a CUDA build "
-            "of torch"
+            f"train.device is {setting!r} and needs CUDA device {index}, but torch "
+            f"{torch.__version__} sees {counted(num_gpus, 'CUDA device')}: use --train.device cpu, "
+            f"or {advice}"
         )
     return torch.device("cuda", index)
 

@@ -12,6 +12,7 @@ from unblank.engine.logging import (
     VALIDATION_NAME,
     Display,
     append_line,
+    write_lines,
 )
 from unblank.engine.trackers import Tracker
 from unblank.engine.trainer import Trainer
@@ -81,17 +82,14 @@ class Recorder:
         self.display.say(f"step {line['step']}  held out: {score_text(scores)}{mark}")
         self._track("validation", line, line["step"])
 
-    def predictions(self, evaluation: Evaluation, name: str) -> None:
+    def predictions(self, evaluation: Evaluation, name: str, *, is_shown: bool = True) -> None:
         """Write the predictions of a measurement, if it has any, and show the first."""
         if not evaluation.predictions:
             return
         folder = self.output_dir / PREDICTIONS_NAME
         folder.mkdir(exist_ok=True)
-        path = folder / f"{name}.jsonl"
-        path.unlink(missing_ok=True)
-        for line in evaluation.predictions:
-            append_line(path, line)
-        for line in evaluation.predictions[:_SHOWN_PREDICTIONS]:
+        write_lines(folder / f"{name}.jsonl", evaluation.predictions)
+        for line in evaluation.predictions[: _SHOWN_PREDICTIONS * is_shown]:
             for field, value in line.items():
                 self.display.say(f"  {field:10}  {_shortened(value)}")
 

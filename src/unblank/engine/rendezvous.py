@@ -76,7 +76,7 @@ def _store(address: str, port: int, is_kept_here: bool) -> TCPStore:
     )
 
 
-# Who is the first to rendezvous again must not find the store of before, which is just closed.
+# Kept for the next rendezvous: others could join the old store just before it is closed.
 _kept_store = cache(_store)
 
 

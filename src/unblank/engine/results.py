@@ -15,6 +15,9 @@ __all__ = ["RESULTS_NAME", "chosen_predictions", "read_results", "write_results"
 RESULTS_NAME = "results.json"
 _PREDICTIONS = "predictions_of_the_chosen"
 """Key under which results have name, size and hash of the file of predictions."""
+_ADVICE = (
+    "restore it from a copy, or remove that folder and run the same command again to make it anew"
+)
 
 
 def write_results(
@@ -70,8 +73,3 @@ def chosen_predictions(folder: Path) -> Path:
     if damage := digest_damage(path, facts):
         raise ValueError(f"{path} is damaged ({damage}): {_ADVICE}")
     return path
-
-
-_ADVICE = (
-    "restore it from a copy, or remove that folder and run the same command again to make it anew"
-)

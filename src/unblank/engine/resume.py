@@ -15,7 +15,12 @@ from unblank.data.settings import MIXTURE
 from unblank.engine.checkpoint import list_checkpoints
 from unblank.engine.schedules import WSD_DECAY
 from unblank.engine.written_lines import check_lines
-from unblank.integrity import CHECKPOINTS_NAME, find_damage, require_sealed_text
+from unblank.integrity import (
+    CHECKPOINTS_NAME,
+    MANIFEST_NAME,
+    find_damage,
+    require_sealed_text,
+)
 from unblank.untrusted.json_text import read_json_object
 from unblank.untrusted.weight_files import INDEX_NAME
 
@@ -66,7 +71,7 @@ class ResumePoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What a start is compared by, with what another one may differ in."""
+    """What two starts of a run are compared by, and in what they may differ."""
 
     settings: dict[str, Any]
     """Dotted name -> value."""
@@ -93,9 +98,10 @@ def find_start(
         recorded: a run's settings file -> what that run is compared by; None if it was cut.
 
     Raises:
-        ValueError: if the folder holds another run, or a checkpoint was made with other settings,
-            or the lines that the run wrote before it have changed.
-        FileNotFoundError: if `resume` names no checkpoint folder.
+        ValueError: if the folder holds another run, `resume` names a folder that is no checkpoint,
+            a checkpoint was made with other settings, or the lines that the run wrote before it
+            have changed.
+        FileNotFoundError: if `resume` names no folder.
     """
     if resume == "auto":
         folder, notices = _latest_good(output_dir / CHECKPOINTS_NAME)
@@ -165,7 +171,12 @@ def _named(folder: Path) -> Path:
             f"train.resume is {str(folder)!r}, which is not a folder: use auto, never, or the "
             f"folder of a checkpoint, such as RUN/{CHECKPOINTS_NAME}/step-00000500"
         )
-    damage = find_damage(folder)
+    has_record = any((folder / name).is_file() for name in (MANIFEST_NAME, TRAINER_NAME))
+    damage = find_damage(folder) if has_record else None
+    if damage is None and not (folder / TRAINER_NAME).is_file():
+        inside = list_checkpoints(folder / CHECKPOINTS_NAME) or list_checkpoints(folder)
+        advice = f"; the latest one in it is {inside[0]}" if inside else ""
+        raise ValueError(f"train.resume is {folder}, which is no checkpoint of a run{advice}")
     if damage is None:
         return folder
     others = [other for other in list_checkpoints(folder.parent) if other.name < folder.name]

@@ -1,6 +1,6 @@
 """The one run, for pretraining and all fine-tuning: open the folder, resume or begin, loop, finish.
 
-It puts the parts together and has no idea of its own: what is learned is a `Training`, which
+It only puts the parts together: what is learned is a `Training`, which
 weights change is a `TuningMethod`, the loop is `trainer`, what surrounds a step is `hooks`, and
 which weights become the model is `finish`.
 """
@@ -210,7 +210,7 @@ def _in_minutes(spec: RunSpec, minutes: float, parts: TrainerParts, started: flo
 
 
 def _open_folder(spec: RunSpec, world: World, step: int, point: ResumePoint | None) -> None:
-    """Make the folder say which run it holds, and undo what a killed run did after `step`.
+    """Record in the folder which run it holds, and undo what a killed run did after `step`.
 
     Called when all else is ready: a start that fails before must not claim the folder.
     """

@@ -72,7 +72,7 @@ def read_run_state(folder: Path, *, verify: bool = False) -> RunState | None:
     metrics = read_json_lines(folder / METRICS_NAME)
     validations = read_json_lines(folder / VALIDATION_NAME)
     found = list_checkpoints(folder / CHECKPOINTS_NAME)
-    good = [one for one in found if not verify or find_damage(one) is None]
+    good = (one for one in found if not verify or find_damage(one) is None)
     step = metrics[-1].get("step", 0) if metrics else 0
     num_steps = _num_steps(train if isinstance(train, dict) else {}, validations)
     per_step = _seconds_per_step(metrics)
@@ -84,7 +84,7 @@ def read_run_state(folder: Path, *, verify: bool = False) -> RunState | None:
         loss=metrics[-1].get("loss") if metrics else None,
         held_out_loss=validations[-1].get("loss") if validations else None,
         seconds_left=None if None in (per_step, num_steps) else (num_steps - step) * per_step,  # type: ignore[operator]
-        checkpoint=good[0] if good else None,
+        checkpoint=next(good, None),
     )
 
 

@@ -1,4 +1,4 @@
-"""The checkpoints of a run, written whole and at once, each with what a resume is checked by."""
+"""The checkpoints of a run, each written at once, with the record that a resume checks."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -48,7 +48,7 @@ _BEST_NAME = "best"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saver:
-    """What writes the model of a run.
+    """Writes the model of a run.
 
     Attributes:
         output_dir: folder of the run.
@@ -57,7 +57,7 @@ class Saver:
         tokenizer: saved with it.
         method: writes a folder of it.
         content: hash of each training source, for `trainer.json`: a resume is checked by it.
-        compared: steps done -> what another start is compared by, for the same.
+        compared: steps done -> what another start is compared by, for the same file.
         kept_step: step whose checkpoint is kept beside the latest ones; None for no such step.
         shards: writes the checkpoints of a sharded model; None if each process holds all of it.
     """

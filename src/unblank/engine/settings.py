@@ -105,8 +105,8 @@ class TrainSettings:
         None
     )
     """Time of the run instead of max_steps, from reading the text to the last step: before the
-    first step some are timed, and the number that fits is fixed. Beside it, max_steps is what it
-    came to."""
+    first step some are timed, and the number that fits is fixed: run.yaml has it as max_steps
+    beside the minutes."""
     batch_size: Positive[int] = 32
     """Rows per optimiser step (examples, for tasks with labels), over all micro-batches and
     processes."""
@@ -171,7 +171,10 @@ class TrainSettings:
             "shard_group has no effect where parallel is ddp: set parallel to fsdp, or leave it "
             "out",
         )
-        require(self.final != "ema" or self.ema_decay is not None, "final 'ema' needs ema_decay")
+        require(
+            self.final != "ema" or self.ema_decay is not None,
+            "final is ema, and ema_decay is not set: set ema_decay, or choose another final",
+        )
         require(
             self.validate_every != 0 or not (self.average_last or self.final == "best"),
             "average_last and final best choose by validation, and validate_every is 0: give a "

@@ -38,8 +38,8 @@ class ShardedSaving:
 
     def __init__(self, root: Path, world: World) -> None:
         self._root, self._world = root, world
-        # Of its own: the steps that go on exchange gradients over the other one. A disk is waited
-        # for as long as torch waits by default.
+        # A group of its own, as the steps that go on exchange gradients over the default one; with
+        # torch's default timeout, as it only waits for a disk.
         self._group = dist.new_group(backend="gloo")
         self._thread = ThreadPoolExecutor(1, "checkpoint")
         self._stager = DefaultStager(

@@ -1,7 +1,7 @@
 """The tensors of a checkpoint: weights and optimiser state to safetensors and back, no pickles.
 
-They go by name, and are what this process holds of them: all values, or its shards (FSDP). What is
-written is taken from there as it is; what is read goes where the tensors are.
+Tensors are identified by name, and a process holds all their values or its shards of them (FSDP).
+They are written from where they are, and read into live tensors.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -183,7 +183,7 @@ def load_optimizers(folder: Path, model: nn.Module, optimizers: Sequence[Optimiz
 
 
 def shard_again(model: nn.Module) -> None:
-    """Let no part of a sharded model stay whole: a forward pass alone leaves the root so."""
+    """Shard a model again: a forward pass without a backward pass leaves its root gathered."""
     for part in model.modules():
         if isinstance(part, FSDPModule):
             part.reshard()

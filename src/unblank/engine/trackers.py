@@ -39,13 +39,11 @@ class _TensorBoard:
         self._writer.close()
 
 
-class _Wandb:
-    def __init__(self, output_dir: Path, settings: dict[str, Any], first_step: int) -> None:
-        import wandb
+class _Run:
+    """A run of wandb or of trackio, which have one interface."""
 
-        self._run = wandb.init(
-            project="unblank", name=output_dir.name, dir=output_dir, config=settings
-        )
+    def __init__(self, run: Any) -> None:
+        self._run = run
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         self._run.log(dict(values), step=step)
@@ -54,23 +52,24 @@ class _Wandb:
         self._run.finish()
 
 
-class _Trackio:
-    def __init__(self, output_dir: Path, settings: dict[str, Any], first_step: int) -> None:
-        import trackio
+def _wandb(output_dir: Path, settings: dict[str, Any], first_step: int) -> _Run:
+    import wandb
 
-        self._run = trackio.init(project="unblank", name=output_dir.name, config=settings)
+    return _Run(
+        wandb.init(project="unblank", name=output_dir.name, dir=output_dir, config=settings)
+    )
 
-    def log(self, values: Mapping[str, float], step: int) -> None:
-        self._run.log(dict(values), step=step)
 
-    def close(self) -> None:
-        self._run.finish()
+def _trackio(output_dir: Path, settings: dict[str, Any], first_step: int) -> _Run:
+    import trackio
+
+    return _Run(trackio.init(project="unblank", name=output_dir.name, config=settings))
 
 
 _TRACKERS: dict[TrackerName, Callable[[Path, dict[str, Any], int], Tracker]] = {
     "tensorboard": _TensorBoard,
-    "wandb": _Wandb,
-    "trackio": _Trackio,
+    "wandb": _wandb,
+    "trackio": _trackio,
 }
 
 

@@ -39,7 +39,7 @@ class TrainUnit(Protocol):
     """Name -> share that the last call measured, for the logs."""
 
     def start_step(self, update: int, /) -> None:
-        """Take notice that optimiser step `update` (from 1) begins: `weights` may change."""
+        """Begin optimiser step `update`, counted from 1: `weights` may change."""
         ...
 
     def counts(self, batch: Any, /) -> dict[str, int]:

@@ -55,7 +55,7 @@ class Validation:
             trainer.module.train()
 
     def validate(self, trainer: Trainer) -> None:
-        """Measure the model of this step, write its scores, keep its weights if they count.
+        """Measure the model of this step, write its scores, keep its weights if they are needed.
 
         Raises:
             MeasurementInterrupted: the end of the run was asked for; nothing is written.
@@ -66,9 +66,11 @@ class Validation:
         if self.training.steps_per_epoch:
             line["epoch"] = round(step / self.training.steps_per_epoch, 3)
         line |= evaluation.scores
+        averaged = None
         if trainer.average is not None:
             with trainer.average.in_place():
-                line |= _averaged_scores(self.measure(trainer))
+                averaged = self.measure(trainer)
+            line |= {f"{_OF_AVERAGE}{name}": value for name, value in averaged.scores.items()}
         self.history.append(line)
         is_best = selection is not None and selection.best_step(self.history) == step
         if trainer.world.is_main:
@@ -76,11 +78,13 @@ class Validation:
                 self.recorder.display.say(evaluation.note)
             self.recorder.validation(line, is_best=is_best)
             self.recorder.predictions(evaluation, step_name(step))
+            if averaged is not None:  # only the latest ones can become the model
+                self.recorder.predictions(averaged, "ema", is_shown=False)
         if selection is not None and step in selection.needed_steps(self.history):
             self._save_snapshot(trainer, is_best)
 
     def stop_if_due(self, trainer: Trainer) -> None:
-        """End the run if nothing has become better for long enough."""
+        """End the run if no score has improved for `patience` validations."""
         selection, step = self.selection, trainer.progress.step
         if selection is None or step >= trainer.max_steps or not selection.must_stop(self.history):
             return
@@ -119,11 +123,6 @@ class Validation:
             write_weight_files(folder, trained, world, stem="weights")
         if is_best:
             self.saver.replace_best(world)
-
-
-def _averaged_scores(evaluation: Evaluation) -> dict[str, float]:
-    """Return the scores of the moving average by the names that they have in a line."""
-    return {f"{_OF_AVERAGE}{name}": value for name, value in evaluation.scores.items()}
 
 
 def scores_of_line(line: Mapping[str, Any], *, of_average: bool = False) -> dict[str, float]:

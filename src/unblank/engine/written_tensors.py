@@ -85,7 +85,7 @@ def bytes_of_file(
 
 
 def take_all(values: Iterable[Tensor]) -> None:
-    """Let each value be made and forgotten, one at a time."""
+    """Take each value and keep none: taking part is all that other processes need."""
     deque(values, maxlen=0)
 
 

@@ -20,7 +20,6 @@ from unblank.questions.answers import FoundAnswer
 from unblank.questions.asked import ask
 from unblank.questions.asking import QuestionEncoder
 from unblank.questions.reading import Question
-from unblank.questions.spans import find_in_context, text_in_context
 
 __all__ = ["answers_from_passages", "names_answer"]
 
@@ -52,9 +51,7 @@ def answers_from_passages(
             totals[one.text] = float(np.logaddexp(totals[one.text], more))
         best = max(totals, key=lambda text: totals[text])
         context = "\n".join(one.text for one in of_question)
-        is_in_context = find_in_context(best, context) is not None
-        text = text_in_context(best, context)
-        found.append(FoundAnswer(text, best, totals[best], is_in_context))
+        found.append(FoundAnswer.of(best, totals[best], context))
     return found
 
 

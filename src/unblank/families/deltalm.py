@@ -30,9 +30,9 @@ def _from_encoder(
             )
     if encoder_fields["max_position_embeddings"] < max_length:
         raise ValueError(
-            f"data.max_length {max_length} exceeds the "
-            f"{encoder_fields['max_position_embeddings']} positions of the encoder in {folder}: "
-            "lower it"
+            f"the run needs {max_length} positions, but the encoder in {folder} has "
+            f"{encoder_fields['max_position_embeddings']}: lower data.max_length (in fine-tuning "
+            "seq2seq.max_source_length and seq2seq.max_target_length)"
         )
     # Rows that only pad the encoder's table may be more than the tokens.
     size = encoder_fields.get("tokenizer_size") or weights["embed_tokens.weight"].shape[0]

@@ -1,4 +1,4 @@
-"""What a model family is: one frozen value that holds all in which families differ.
+"""A model family: one frozen value that holds everything in which families differ.
 
 Code outside this package asks the value (`family.writes`, `family.rows`, ...) and never which
 family it is. A new family is one more `Family`, in a file of its own, and one line in
@@ -210,7 +210,7 @@ class Family:
     What most families have in common is the default of a field.
     """
 
-    # Who it is.
+    # Its name and sizes.
     name: str
     """Short name in lower case; also the prefix of its presets, if they share one."""
     presets: Mapping[str, Mapping[str, Any]]

@@ -1,4 +1,4 @@
-"""Opening a model folder, with an error for everything that can be wrong with one."""
+"""Opening a model folder, with a message for everything that can be wrong with one."""
 
 import os
 from collections.abc import Mapping
@@ -293,8 +293,9 @@ def torch_device(device: str) -> torch.device:
     except (RuntimeError, TypeError, ImportError) as error:
         raise ValueError(f"device is {device!r}: use auto, cpu or cuda") from error
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        num_gpus = torch.cuda.device_count()
+        advice = f"cpu, or cuda:{num_gpus - 1} or less" if num_gpus else "cpu"
         raise ValueError(
-            f"device is {device!r}, but torch sees {counted(torch.cuda.device_count(), 'GPU')}: "
-            "use cpu"
+            f"device is {device!r}, but torch sees {counted(num_gpus, 'GPU')}: use {advice}"
         )
     return chosen

@@ -8,6 +8,7 @@ from unblank.objectives.seq2seq_settings import Seq2SeqSettings
 from unblank.objectives.settings import ObjectiveSettings
 from unblank.settings.checks import require
 from unblank.settings.identity import MayChange, SharesOut
+from unblank.settings.marks import Excludes
 from unblank.settings.ranges import (
     NotNegative,
     Positive,
@@ -34,11 +35,11 @@ DecoderStart = Literal["interleaved", "vanilla", "vanilla-random-cross-attention
 class ModelSettings:
     """The network: a preset with some of its fields changed, or an existing folder."""
 
-    preset: str = "small"
+    preset: Annotated[str, Excludes("model.init_from")] = "small"
     """Size by name: tiny, small, base, large, 410m, 515m, roberta, chinese-large, 2b, 10b,
     multiglm-1b; electra-tiny, -small, -base, -large; deltalm-tiny, -small, -base, -large,
     -large-prenorm; ganlm-tiny, -small, -base, -large."""
-    init_from: Path | None = None
+    init_from: Annotated[Path | None, Excludes("model.preset")] = None
     """Folder of a model to start from (continued pretraining), instead of a preset."""
     init_from_encoder: Path | None = None
     """Folder of a pretrained encoder to make a DeltaLM from: XLM-R, InfoXLM, RoBERTa, BERT, or a
@@ -121,7 +122,7 @@ class GanLMSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ElectraSettings:
-    """The weight of ELECTRA's discriminator, and when it begins."""
+    """The weight of ELECTRA's discriminator, and from which step on it counts."""
 
     discriminator_weight: Positive[float] = 50.0
     """Weight of replaced-token detection; 50 in the paper."""

@@ -5,7 +5,7 @@ model and save what is trained, with a record of the base model; checkpoints are
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -80,17 +80,11 @@ class _LoraMethod(_Beside):
 
     def prepare(self, model: PreTrainedModel, checkpoint: Path | None) -> PreTrainedModel:
         """Return the model with adapters inside, those of the checkpoint if there is one."""
+        adapted: PreTrainedModel
         if checkpoint is not None:
-            adapted: PreTrainedModel = attach_lora(model, checkpoint, is_trainable=True)
-            return adapted
-        adapted = add_lora(
-            model,
-            rank=self.lora.rank,
-            alpha=self.lora.alpha,
-            dropout=self.lora.dropout,
-            targets=self.lora.targets,
-            seed=self.seed,
-        )
+            adapted = attach_lora(model, checkpoint, is_trainable=True)
+        else:
+            adapted = add_lora(model, **asdict(self.lora), seed=self.seed)
         return adapted
 
     def save(

@@ -1,4 +1,4 @@
-"""What a fine-tuning run cannot do, said from its settings alone, before any text is read."""
+"""Refuses fine-tuning runs that cannot work, by their settings alone, before any text is read."""
 
 import warnings
 from collections.abc import Collection
@@ -95,15 +95,14 @@ def _unused_settings(settings: FinetuneSettings) -> dict[str, str]:
 
 def _has_head(settings: FinetuneSettings) -> bool:
     """Whether a classifier answers: one that is asked for, or the model that is started from."""
-    if settings.method == "classifier" or settings.cloze.classifier:
-        return True
-    return is_classifier_folder(settings.model.init_from)
+    is_asked_for = settings.method == "classifier" or settings.cloze.classifier
+    return is_asked_for or is_classifier_folder(settings.model.init_from)
 
 
 def require_possible_method(
     settings: FinetuneSettings, given: Collection[str] | None = None
 ) -> None:
-    """Raise what can be known from the settings alone.
+    """Raise an error for a run that cannot work, as far as its settings tell.
 
     Args:
         settings: of the run.
@@ -146,7 +145,7 @@ def require_possible_method(
 
 
 def _tell_without_effect(given: Collection[str]) -> None:
-    """Name what only a training uses: no mistake, as the recipe of one may be measured."""
+    """Warn of settings that only a training uses; a training's recipe may be used to measure."""
     found = [
         name
         for name in sorted(given)

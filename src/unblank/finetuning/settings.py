@@ -6,7 +6,7 @@ fine-tuning shares with pretraining is in `unblank.engine.settings`.
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from unblank.adapters.settings import LoraSettings, PromptSettings
 from unblank.data.settings import DataSettings
@@ -25,7 +25,7 @@ from unblank.objectives.seq2seq_settings import MaskRatioSettings
 from unblank.settings.checks import require
 from unblank.settings.choices import BlankToken
 from unblank.settings.identity import MayChange, SharesOut
-from unblank.settings.marks import PathText
+from unblank.settings.marks import Excludes, PathText
 from unblank.settings.ranges import (
     Duration,
     Length,
@@ -65,7 +65,7 @@ _RATE_OF_ENCODERS = 5e-4
 class FinetuneModelSettings(ModelSettings):
     """The model to start from: a folder, or random weights of a preset as a baseline."""
 
-    preset: str = ""
+    preset: Annotated[str, Excludes("model.init_from")] = ""
     """Size by name, as for `unblank pretrain`, to train from random weights."""
 
 

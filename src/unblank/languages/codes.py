@@ -96,6 +96,8 @@ def find_language(code: str) -> Language:
 def language_name(code: str) -> str:
     """Return the English name of a language, as the registry of IANA has it.
 
+    A code of private use has no name: it is returned itself.
+
     Raises:
         ValueError: as for `find_language`.
 
@@ -104,7 +106,7 @@ def language_name(code: str) -> str:
         ('German', 'Chinese (Hant)')
     """
     language = find_language(code)
-    name = _names()[language.base]
+    name = _names().get(language.base, language.base)
     more = language.code.removeprefix(language.base).strip("-")
     return f"{name} ({more})" if more else name
 

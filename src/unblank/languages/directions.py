@@ -1,7 +1,7 @@
 """From which language into which: `en-de`, with codes of any form.
 
-A code may have a script or a region of its own, `zh-Hant` or `pt-PT`; these begin with a capital
-letter, which separates them from the next language: `zh-Hant-en`.
+A code may have a script or a region of its own, `zh-Hant`, `pt-PT` or `es-419`; these begin with a
+capital letter or are a number, so that they are not taken for the next language: `zh-Hant-en`.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Direction:
 
 
 def language_codes(text: str) -> list[str]:
-    """Return the codes that a text has between hyphens, each in its usual form.
+    """Return the codes that hyphens divide a text into, each in its usual form.
 
     Raises:
         ValueError: one is of no language.
@@ -37,7 +37,7 @@ def language_codes(text: str) -> list[str]:
     """
     codes: list[str] = []
     for part in text.split("-"):
-        if codes and part[:1].isupper():
+        if codes and (part[:1].isupper() or part.isdecimal()):
             codes[-1] += f"-{part}"
         else:
             codes.append(part)

@@ -5,8 +5,10 @@ their own, Korean too, other scripts without spaces are divided into characters,
 Nothing is downloaded: flores200 needs its model where sacreBLEU keeps it.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -40,20 +42,20 @@ def choose_bleu_tokenizer(wanted: BleuTokenizer, texts: Iterable[str]) -> BleuTo
     require_bleu_tokenizer(wanted)
     if wanted != "auto":
         return wanted
-    letters = [letter for text in texts for letter in text if letter.isalpha()]
-    enough = _ENOUGH * len(letters)
+    letters = Counter(filter(str.isalpha, chain.from_iterable(texts)))
+    unspaced = Counter({one: count for one, count in letters.items() if is_without_spaces(one)})
+    enough = _ENOUGH * letters.total()
     if letters and _count(_HANGUL, letters) >= enough:
         return _with_mecab("ko-mecab")
-    unspaced = [letter for letter in letters if is_without_spaces(letter)]
-    if not letters or len(unspaced) < enough:
+    if not letters or unspaced.total() < enough:
         return "13a"
-    if _count(_KANA, unspaced) * 20 >= len(unspaced):
+    if _count(_KANA, unspaced) * 20 >= unspaced.total():
         return _with_mecab("ja-mecab")
-    return "zh" if _count(_IDEOGRAPH, unspaced) * 2 > len(unspaced) else "char"
+    return "zh" if _count(_IDEOGRAPH, unspaced) * 2 > unspaced.total() else "char"
 
 
-def _count(script: "regex.Pattern[str]", letters: Iterable[str]) -> int:
-    return sum(script.match(letter) is not None for letter in letters)
+def _count(script: "regex.Pattern[str]", letters: Counter[str]) -> int:
+    return sum(count for letter, count in letters.items() if script.match(letter))
 
 
 def require_bleu_tokenizer(wanted: BleuTokenizer) -> None:

@@ -1,10 +1,10 @@
-"""How good sets of labels are, where several labels may be right at once: pure functions.
+"""How good predicted sets of labels are, where several labels may be right at once.
 
 Values are percentages. Shapes: `E` examples, `L` labels.
 """
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,18 +14,6 @@ __all__ = ["best_threshold", "exact_sets", "macro_f1_of_sets", "micro_f1_of_sets
 LabelSet = frozenset[str] | set[str] | Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Counts:
-    hits: int
-    predicted: int
-    right: int
-
-    @property
-    def f1(self) -> float:
-        total = self.predicted + self.right
-        return 200.0 * self.hits / total if total else 0.0
-
-
 def micro_f1_of_sets(predicted: Sequence[LabelSet], right: Sequence[LabelSet]) -> float:
     """Return the F1 over all pairs of an example and a label; 0 if there is none.
 
@@ -33,16 +21,17 @@ def micro_f1_of_sets(predicted: Sequence[LabelSet], right: Sequence[LabelSet]) -
         >>> round(micro_f1_of_sets([{"a"}, {"a", "b"}], [{"a"}, {"b"}]), 1)
         80.0
     """
-    return _counts(predicted, right).f1
+    pairs = [(set(one), set(other)) for one, other in zip(predicted, right, strict=True)]
+    total = sum(len(one) + len(other) for one, other in pairs)
+    return 200.0 * sum(len(one & other) for one, other in pairs) / total if total else 0.0
 
 
 def macro_f1_of_sets(predicted: Sequence[LabelSet], right: Sequence[LabelSet]) -> float:
     """Return the mean F1 of the labels that are predicted or right; 0 if there is none."""
-    labels = sorted({label for one in (*predicted, *right) for label in one})
-    scores = [
-        _counts([{label} & set(one) for one in predicted], [{label} & set(one) for one in right]).f1
-        for label in labels
-    ]
+    pairs = [(set(one), set(other)) for one, other in zip(predicted, right, strict=True)]
+    hits = Counter(label for one, other in pairs for label in one & other)
+    sizes = Counter(label for pair in pairs for labels in pair for label in labels)
+    scores = [200.0 * hits[label] / sizes[label] for label in sorted(sizes)]
     return float(np.mean(scores)) if scores else 0.0
 
 
@@ -80,12 +69,3 @@ def best_threshold(probabilities_E: Sequence[float], is_right_E: Sequence[bool])
         return None
     best = middle_E[is_best_E]
     return float(best[np.abs(best - 0.5).argmin()])
-
-
-def _counts(predicted: Sequence[LabelSet], right: Sequence[LabelSet]) -> _Counts:
-    pairs = [(set(one), set(other)) for one, other in zip(predicted, right, strict=True)]
-    return _Counts(
-        hits=sum(len(one & other) for one, other in pairs),
-        predicted=sum(len(one) for one, _ in pairs),
-        right=sum(len(other) for _, other in pairs),
-    )

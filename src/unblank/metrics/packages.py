@@ -1,4 +1,4 @@
-"""Which packages the metrics need, for asking before a run what it will want at its end."""
+"""Which packages the metrics need, so that a run can check them before its first step."""
 
 from collections.abc import Iterable
 

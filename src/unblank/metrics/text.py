@@ -7,15 +7,17 @@ says how. Values are percentages.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from importlib.metadata import version
 from itertools import zip_longest
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from unblank.extras import install_command
 from unblank.metrics.bleu_tokenizers import BleuTokenizer, choose_bleu_tokenizer
+from unblank.metrics.packages import require_metric_packages
 from unblank.metrics.words import split_words
 from unblank.metrics.written_form import written_form
+from unblank.plurals import counted
 from unblank.unicode import require_texts
 
 if TYPE_CHECKING:
@@ -132,6 +134,7 @@ def score_texts(
         {'exact_match': 100.0}
     """
     _check(predictions, references, metrics, tokenize)
+    require_metric_packages(metrics)
     predictions = [written_form(text) for text in require_texts(predictions, "prediction")]
     references = [
         [written_form(text) for text in require_texts(answers, f"reference of prediction {place}:")]
@@ -158,12 +161,9 @@ class _MissingData(Exception):
 def _bleu(
     predictions: Sequence[str], references: Sequence[Sequence[str]], settings: _Settings
 ) -> dict[str, TextScore]:
-    try:
-        from sacrebleu.metrics.bleu import BLEU
+    from sacrebleu.metrics.bleu import BLEU
 
-        metric = BLEU(tokenize=settings.tokenize, lowercase=settings.lowercase)
-    except ImportError as error:
-        raise _needs("sacrebleu", "bleu") from error
+    metric = BLEU(tokenize=settings.tokenize, lowercase=settings.lowercase)
     return {
         "bleu": _corpus_score(metric, predictions, references, with_margin=settings.with_margin)
     }
@@ -176,19 +176,10 @@ def _chrf(
     name: str = "chrf",
     word_order: int = 0,
 ) -> dict[str, TextScore]:
-    try:
-        from sacrebleu.metrics.chrf import CHRF
-    except ImportError as error:
-        raise _needs("sacrebleu", name) from error
+    from sacrebleu.metrics.chrf import CHRF
+
     metric = CHRF(lowercase=settings.lowercase, word_order=word_order)
     return {name: _corpus_score(metric, predictions, references, with_margin=settings.with_margin)}
-
-
-def _chrf_and_words(
-    predictions: Sequence[str], references: Sequence[Sequence[str]], settings: _Settings
-) -> dict[str, TextScore]:
-    """Return chrF++ (Popovic 2017): n-grams of up to six letters and up to two words."""
-    return _chrf(predictions, references, settings, "chrf++", word_order=2)
 
 
 def _corpus_score(
@@ -228,11 +219,9 @@ def _margin_by_drawing(
 def _rouge(
     predictions: Sequence[str], references: Sequence[Sequence[str]], settings: _Settings
 ) -> dict[str, TextScore]:
-    try:
-        from nltk.stem.porter import PorterStemmer
-        from rouge_score.rouge_scorer import RougeScorer
-    except ImportError as error:
-        raise _needs("rouge_score", "rouge") from error
+    from nltk.stem.porter import PorterStemmer
+    from rouge_score.rouge_scorer import RougeScorer
+
     words = _RougeWords(PorterStemmer() if settings.stem else None)
     scorer = RougeScorer(_ROUGE_KINDS, tokenizer=words)
     values: dict[str, list[float]] = {kind: [] for kind in _ROUGE_KINDS}
@@ -271,11 +260,9 @@ class _RougeWords:
 def _meteor(
     predictions: Sequence[str], references: Sequence[Sequence[str]], settings: _Settings
 ) -> dict[str, TextScore]:
-    try:
-        from nltk.corpus import wordnet
-        from nltk.translate.meteor_score import meteor_score
-    except ImportError as error:
-        raise _needs("nltk", "meteor") from error
+    from nltk.corpus import wordnet
+    from nltk.translate.meteor_score import meteor_score
+
     try:
         wordnet.ensure_loaded()
     except LookupError as error:
@@ -321,10 +308,6 @@ def _num_references(references: Sequence[Sequence[str]]) -> str:
     return f"nrefs:{numbers.pop() if len(numbers) == 1 else 'var'}"
 
 
-def _needs(package: str, metric: str) -> ImportError:
-    return ImportError(f"{metric} needs the package {package}: {install_command(package)}")
-
-
 def _check(
     predictions: Sequence[str],
     references: Sequence[Sequence[str]],
@@ -333,8 +316,9 @@ def _check(
 ) -> None:
     if not predictions or len(predictions) != len(references):
         raise ValueError(
-            f"{len(predictions)} predictions and {len(references)} lists of references: there must "
-            "be as many of one as of the other, and at least one"
+            f"{counted(len(predictions), 'prediction')} and "
+            f"{counted(len(references), 'list')} of references: there must be as many of one as of "
+            "the other, and at least one"
         )
     for number, answers in enumerate(references):
         if isinstance(answers, str) or not answers:
@@ -357,7 +341,8 @@ _Metric = Callable[[Sequence[str], Sequence[Sequence[str]], _Settings], dict[str
 _METRICS: dict[str, _Metric] = {
     "bleu": _bleu,
     "chrf": _chrf,
-    "chrf++": _chrf_and_words,
+    # Popovic 2017: n-grams of up to six letters and of up to two words.
+    "chrf++": partial(_chrf, name="chrf++", word_order=2),
     "rouge": _rouge,
     "meteor": _meteor,
     "exact_match": _exact_match,

@@ -1,16 +1,15 @@
 """Checks of the arguments of `forward`: missing, given twice, or unknown to the model.
 
 transformers' contract lets every `forward` take further keywords. Ours hands them down to the stack
-that records outputs on request, which knows all that there may be, so that none is dropped unseen.
+that records outputs on request, which knows them all, so that none is ignored without a word.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
-from transformers import GenerationConfig
 
-__all__ = ["check_rest", "given_tokens", "refuse_early_exit", "require_tokens"]
+__all__ = ["check_rest", "given_tokens", "require_tokens"]
 
 _OF_TRANSFORMERS = frozenset(
     {
@@ -58,19 +57,6 @@ def given_tokens(input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tens
         require_tokens(inputs_embeds, "inputs_embeds")
         return inputs_embeds
     raise ValueError("give exactly one of input_ids and inputs_embeds")
-
-
-def refuse_early_exit(generation_config: GenerationConfig) -> None:
-    """Refuse drafts by a model's own first layers, for which transformers counts layers anew.
-
-    Raises:
-        ValueError: `assistant_early_exit` is set.
-    """
-    if generation_config.assistant_early_exit is not None:
-        raise ValueError(
-            "assistant_early_exit does not work with this model, whose layers are not cut: give "
-            "assistant_model, or prompt_lookup_num_tokens"
-        )
 
 
 def require_tokens(tokens: Tensor, name: str) -> None:

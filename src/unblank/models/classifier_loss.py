@@ -43,11 +43,11 @@ def classifier_loss(
     if problem_type == "single_label_classification":
         check_labels(labels, scores_BC.shape[1], "classes")
         loss_sum = functional.cross_entropy(
-            scores_BC, labels.view(-1), reduction="sum", ignore_index=IGNORE_INDEX
+            scores_BC, labels.flatten(), reduction="sum", ignore_index=IGNORE_INDEX
         )
         num_labels = (labels != IGNORE_INDEX).sum().clamp(min=1)
     elif problem_type == "regression":
-        values = labels.float().view_as(scores_BC)
+        values = labels.float().reshape(scores_BC.shape)
         loss_sum = functional.mse_loss(scores_BC, values, reduction="sum")
     else:
         loss_sum = functional.binary_cross_entropy_with_logits(

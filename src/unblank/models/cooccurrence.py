@@ -3,7 +3,7 @@
 Tokens that stand between the same neighbours get similar vectors: positive pointwise mutual
 information of a token with its neighbours on either side, factorised by a singular value
 decomposition (Levy and Goldberg, "Neural word embedding as implicit matrix factorization", 2014). A
-model that starts from them need not find out first which words are alike.
+model that starts from them does not have to learn first which words are similar.
 
 Shapes: `V` rows of the vocabulary, `C` neighbours that are told apart, `D` width.
 """
@@ -20,9 +20,9 @@ __all__ = ["cooccurrence_embeddings"]
 _REACH = 2
 """How many tokens to the left and to the right are neighbours; one at distance n counts 1 / n."""
 _MOST_NEIGHBOURS = 4096
+"""How many tokens, the most frequent ones, are told apart as neighbours."""
 _MOST_COUNTS = 2**26
-"""Only so many tokens, the most frequent, are told apart as neighbours: fewer in a vocabulary with
-which the counts would fill the memory."""
+"""Numbers in the table of counts; for a large vocabulary, neighbours are fewer to keep to it."""
 _SMOOTHING = 0.75
 """Power of the frequencies of neighbours: rare ones say too much otherwise (Levy et al., 2015)."""
 _TOO_RARE = 1e-6
@@ -55,7 +55,7 @@ def cooccurrence_embeddings(
         )
     factor_VR = left_VR * values_R.sqrt()
     factor_VR = factor_VR - factor_VR.mean(dim=0)
-    # All axes alike: the first ones would hold nearly everything.
+    # Rotated, as the first singular vectors would hold nearly all of the information.
     rotation_RD, _ = torch.linalg.qr(torch.randn(width, rank, generator=generator))
     vectors_VD = factor_VR @ rotation_RD.mT
     is_known = counts_VC.sum(dim=1) > 0

@@ -19,7 +19,7 @@ _ADAPTER_PARTS = "lora_"
 """How PEFT's names of the factors begin, whose dtype it reads from their weights."""
 
 _HEAD = "lm_head"
-"""Its weights are also read as a table: losses multiply by them."""
+"""The output layer, whose weights losses also read as a table."""
 
 
 class HalfLinear(nn.Linear):

@@ -53,10 +53,10 @@ __all__ = [
 
 
 class Projection(nn.Linear):
-    """A linear layer that says more of its weights than their shape.
+    """A linear layer that knows more about its weights than their shape.
 
-    transformers initialises modules that hold weights themselves, without saying where they are,
-    and an optimiser sees only matrices; so a layer marks its own.
+    transformers initialises each module without saying where in the model it is, and an optimiser
+    sees only matrices; so the layer carries what they need to know.
 
     Attributes:
         gain: how many times as large as those of others the first weights are.
@@ -133,7 +133,7 @@ def draw_weights(module: nn.Module, start: StackStart, config: Any) -> None:
 
 @torch.no_grad()
 def draw_added_rows(table_VD: Tensor, before: int, after: int, config: Any, seed: int) -> None:
-    """Draw the embeddings of tokens that a vocabulary has got in addition.
+    """Draw the embeddings of tokens that were added to a vocabulary.
 
     Args:
         table_VD: the embedding table; its rows from `before` to `after` are changed.

@@ -1,4 +1,4 @@
-"""The check of labels against the classes or tokens that there are, the same for every model."""
+"""The check that labels are classes or tokens that a model has."""
 
 import torch
 from torch import Tensor

@@ -4,7 +4,7 @@ What stands in a blank is told by the words beside it, but a Transformer with dr
 everywhere alike, and has to find out for every position apart where its neighbours are. Here
 positions start as waves, by which a distance is a rotation (Vaswani et al., 2017, section 3.5), and
 queries and keys as the maps that read them (as "Mimetic initialization of self-attention layers",
-Trockman and Kolter, 2023, starts both alike). All of it is learnt on.
+Trockman and Kolter, 2023, starts both alike). All of it is trained further.
 
 Shapes: `P` rows of positions, `D` width, `H` heads, `K` head width, `W` waves.
 """
@@ -25,7 +25,7 @@ _DISTANCES = (-1, 1, -2, 2)
 _SHORTEST_WAVE, _LONGEST_WAVE = 2.0, 128.0
 """In tokens."""
 _SCORE = 7.5
-"""What the place that a head looks for has more than far ones, before the softmax."""
+"""By how much the score of the place that a head looks for exceeds those of far ones."""
 _FEWEST_WAVES = 4
 """With fewer, places that lie far apart look alike."""
 _PARTS = 3

@@ -1,4 +1,4 @@
-"""The check of positions against the table that holds their vectors, the same for every model."""
+"""The check that a model has a vector for every position."""
 
 import torch
 from torch import Tensor, nn

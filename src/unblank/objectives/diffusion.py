@@ -3,8 +3,8 @@
 LLaDA (Nie et al., 2025, equation 3) and MDLM (Sahoo et al., 2024) hide each of N tokens with
 probability t, uniform in [0, 1], and weigh the loss by 1 / t. The same loss hides k tokens, k
 uniform from 1 to N, with weight N / k (LLaDA, equation 14). Here k is drawn with probability
-proportional to 1 / k instead, and every hidden token counts alike: the mean over many samples is
-the same, as little noisy, and fewer logits are computed.
+proportional to 1 / k instead, and every hidden token counts alike: the expected loss is the same,
+with as little noise, and fewer logits are computed.
 """
 
 import numpy as np

@@ -34,7 +34,7 @@ def mixed_layout(
         tokens: int64[N], the text ids.
         chosen: int64[C], places that are scored.
         shown: what the input has there; one id or int64[C].
-        kind: whom a token sees; from right to left, the text stands in reverse, with its positions.
+        kind: what a token sees; from right to left, text and positions are reversed.
         first_part: tokens of the first of two parts.
 
     Returns:

@@ -5,13 +5,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unblank.examples import Example, IntArray
+from unblank.near_names import did_you_mean
 from unblank.objectives.causal import causal_tokens
 from unblank.objectives.context import ObjectiveContext, make_context
 from unblank.objectives.diffusion import hidden_tokens
@@ -90,8 +90,7 @@ def only(name: str, settings: ObjectiveSettings) -> ObjectiveSettings:
         ValueError: if there is no such objective; the message offers the nearest names.
     """
     if name not in OBJECTIVES:
-        near = get_close_matches(name, OBJECTIVES, n=2)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        hint = did_you_mean(name, OBJECTIVES, most=2)
         known = ", ".join(OBJECTIVES)
         raise ValueError(f"unknown objective {name!r}: choose one of {known}{hint}")
     weights: dict[str, Any] = {other: float(other == name) for other in settings.weights()}
@@ -99,7 +98,7 @@ def only(name: str, settings: ObjectiveSettings) -> ObjectiveSettings:
 
 
 def objective_shares(settings: ObjectiveSettings) -> dict[str, float]:
-    """Return objective name -> share of the samples, in [0, 1]; those without any included."""
+    """Return objective name -> share of the samples, in [0, 1], for every objective."""
     weights = settings.weights()
     single = settings.single_span_probability
     total = sum(weights.values()) or 1.0

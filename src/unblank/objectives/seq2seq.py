@@ -72,7 +72,7 @@ def build_pair_objective(
 
 
 def seq2seq_shares(settings: Seq2SeqSettings) -> dict[str, float]:
-    """Return objective name -> share of the texts' samples, in [0, 1]; those without any too."""
+    """Return objective name -> share of the texts' samples, in [0, 1], for every objective."""
     weights = settings.weights()
     total = sum(weights.values()) or 1.0
     return {name: weight / total for name, weight in weights.items()}

@@ -7,7 +7,7 @@ prints. Objectives are built from it in `seq2seq`.
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from unblank.objectives.weights import require_a_weight, weights_in
+from unblank.settings.checks import require_a_weight
 from unblank.settings.ranges import (
     NotNegative,
     OpenShare,
@@ -94,7 +94,7 @@ class Seq2SeqSettings(MaskRatioSettings):
     where nothing is missing; mask: single tokens become masks; delete: they are removed."""
 
     noise_ratio: Probability[float] = 0.3
-    """BART: share of the tokens to corrupt, in [0, 1)."""
+    """BART: share of the tokens to corrupt, in [0, 1]."""
 
     noise_span_length: Annotated[float, minimum(1)] = 3.0
     """BART: mean of the Poisson distribution of span lengths, 0 included; mBART uses 3.5."""
@@ -122,4 +122,5 @@ class Seq2SeqSettings(MaskRatioSettings):
 
     def weights(self) -> dict[str, float]:
         """Return objective name -> weight as given, those of weight 0 included."""
-        return weights_in(self, ("span_corruption", "denoising", "mass"))
+        names = ("span_corruption", "denoising", "mass")
+        return {name: getattr(self, name) for name in names}

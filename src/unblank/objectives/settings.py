@@ -7,7 +7,7 @@ It is the `objective` section of a training configuration, so each field's docst
 from dataclasses import dataclass
 from typing import Annotated
 
-from unblank.objectives.weights import require_a_weight, weights_in
+from unblank.settings.checks import require_a_weight
 from unblank.settings.identity import EarlierDefault
 from unblank.settings.ranges import (
     Length,
@@ -66,8 +66,8 @@ class ObjectiveSettings:
     mask_ratio: PositiveShare[float] = 0.15
     """Share of the tokens to mask, in (0, 1]; for token, sentence, masked and mixed_masks."""
     sentence_limit: Annotated[NotNegative[float], EarlierDefault(0.0)] = 2.0
-    """Sentence spans hide at most so many times mask_ratio: of a longer sentence, a part. 0 has no
-    limit, as the published program."""
+    """Sentence spans hide at most this many times mask_ratio; a longer sentence is hidden in part.
+    0 sets no limit, as in the published program."""
 
     mean_span_length: Positive[float] = 3.0
     """Mean of the Poisson distribution of token span lengths (0 and lengths over the maximum are
@@ -119,10 +119,10 @@ class ObjectiveSettings:
 
     def weights(self) -> dict[str, float]:
         """Return objective name -> weight as given, those of weight 0 included."""
-        return weights_in(self, _WEIGHTED_OBJECTIVES)
+        return {name: getattr(self, name) for name in _WEIGHTED_OBJECTIVES}
 
     def _check_reach(self) -> None:
-        """Between two spans one token stays, which bounds the share that spans can cover."""
+        """One token stays between two spans, which limits the share that spans can cover."""
         longest = max(1.0, min(self.mean_span_length, float(self.max_span_length)))
         reach = longest / (longest + 1)
         if self.token > 0 and self.mask_ratio >= reach:

@@ -1,7 +1,7 @@
 """How an encoder-decoder trained by span corruption reads a text with blanks.
 
-The counterpart of `span_corruption.corrupt` at the time of filling: nothing is hidden, the blanks
-are there already.
+The counterpart of `span_corruption.corrupt` for filling: nothing is hidden, as the text has its
+blanks already.
 """
 
 import numpy as np
@@ -27,7 +27,7 @@ def filling_layout(tokens: IntArray, context: Seq2SeqContext) -> tuple[IntArray,
         int64[S] and int64[1] or int64[2].
 
     Raises:
-        ValueError: if there is no blank, or one more than sentinels but for the last.
+        ValueError: if there is no blank, or there are more blanks than sentinels.
     """
     settings, special = context.settings, context.special
     is_blank = tokens == special.mask

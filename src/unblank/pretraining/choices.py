@@ -13,13 +13,13 @@ from unblank.plurals import counted
 __all__ = ["Choice", "Means", "choose"]
 
 _USUAL_MINUTES = (30, 10, 3, 1)
-"""Times of a run that is given none: the first in which a text is not read too often."""
+"""Minutes to try for a run without a length, until the text is not read too often."""
 _MOST_EPOCHS = 20.0
 _THREADS_OF_A_GPU = 100
-"""Threads that a GPU is reckoned as; not measured."""
+"""Threads that a GPU counts as; an estimate, not measured."""
 _BYTES_OF_A_TOKEN = 4.5
 _BYTES_FOR_A_TOKEN_OF_THE_VOCABULARY = 500
-"""So much text a token of the vocabulary has at least, so that the rarest are seen some times."""
+"""Bytes of text for each token of the vocabulary, so that even the rarest occur a few times."""
 _SMALLEST_VOCABULARY = 1000
 _HELD_OUT_BYTES = 200_000
 _EPOCHS_WITHOUT_DROPOUT = 5.0
@@ -27,7 +27,7 @@ _EPOCHS_WITHOUT_DROPOUT = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """What a run is made of.
+    """What a run has to work with.
 
     Attributes:
         text_bytes: size of the training text.
@@ -103,7 +103,7 @@ _SIZES = (
     _Size(thread_minutes=float("inf"), layers=8, width=384, heads=6, vocabulary=16000,
           max_length=256, rows=32, warmup_steps=300, positions_a_minute=30_000),
 )  # fmt: skip
-"""By the time; each has about three times the weights of the one before for ten times the time."""
+"""By time; each has about three times the weights of the one before for ten times the time."""
 
 
 def choose(means: Means) -> tuple[Choice, ...]:

@@ -1,4 +1,4 @@
-"""Puts what is chosen for a run where nothing is given, and says so in a table.
+"""Fills in what a run was not given, and shows each choice in a table.
 
 `choices` says what; this file looks at the text and the machine. A run that is continued keeps what
 its record says, as another machine would choose something else.
@@ -30,7 +30,7 @@ _NOT_CHOSEN_FOR = (
     *("model.preset", "model.init_from", "model.init_from_encoder"),
     *("data.pairs", "seq2seq", "ganlm", "electra"),
 )
-"""Settings of those who know what they want, or of families for which nothing was searched."""
+"""With one of these nothing is chosen: the model is given, or no sizes were searched for it."""
 _UNPACKED = 3
 """Bytes of text in a byte of a compressed file, roughly."""
 _FEW_FILES = 50
@@ -41,7 +41,7 @@ _CUDA_PART = Path("lib", "libtorch_cuda.so")
 
 
 def is_open(given: Collection[str]) -> bool:
-    """Return whether a run without a recipe leaves its model to us.
+    """Return whether a run without a recipe leaves its model to be chosen.
 
     Args:
         given: dotted names of the settings that were given.
@@ -115,7 +115,7 @@ def _means(settings: PretrainSettings, given: Collection[str]) -> Means:
     return Means(
         text_bytes=sum(map(_text_bytes, paths)),
         minutes=settings.train.minutes,
-        threads=_num_threads(),
+        threads=thread_count() * process_count(),
         has_gpu=_has_gpu(settings.train.device),
         text_unit="" if "data.text_unit" in given else _text_unit(paths),
     )
@@ -135,11 +135,6 @@ def _text_unit(paths: Sequence[Path]) -> str:
     return "paragraph" if any(not line.strip() for line in lines) else "line"
 
 
-def _num_threads() -> int:
-    """Return the threads of all processes of the run."""
-    return thread_count() * process_count()
-
-
 def _has_gpu(device: str) -> bool:
     """Return whether a GPU trains; torch, whose memory is still to be arranged, is not loaded."""
     if device != "auto":
@@ -152,7 +147,7 @@ def _has_gpu(device: str) -> bool:
 
 
 def _names(given: Collection[str], names: Sequence[str]) -> set[str]:
-    """Return what was given of some settings and sections."""
+    """Return which given settings are among some settings and sections."""
     return {one for one in given for name in names if one == name or one.startswith(f"{name}.")}
 
 

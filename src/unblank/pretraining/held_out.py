@@ -63,7 +63,7 @@ class HeldOutText:
         """Return the losses by name, and bits a byte of texts whose language is known."""
         if self._batches is None:
             self._batches = self._in_batches()
-            # Languages are compared by their bytes, which the first loss must be that of.
+            # Bits a byte divide the first loss by the bytes of the labels, which it must score.
             if self._has_languages and self._scores_labels(self._batches, unit):
                 lengths = token_lengths(self._materials.tokenizer)
                 own = [float(num_scored_bytes(some, lengths)) for some in self._batches.values()]

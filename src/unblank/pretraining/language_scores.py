@@ -40,19 +40,18 @@ def equal_numbers(sampler: Sampler[Any], num_sources: int, num_samples: int) -> 
         num_samples: of all sources together, at most, but one of each at least. A source that has
             fewer gives all that it has, once.
     """
-    wanted = max(num_samples // num_sources, 1)
-    found: list[list[int]] = [[] for _ in range(num_sources)]
-    is_done = [False] * num_sources
+    wanted = dict.fromkeys(range(num_sources), max(num_samples // num_sources, 1))
+    found: list[int] = []
     number = 0
-    while not all(is_done):
+    while wanted:
         place = sampler.locate(number)
-        if place.epoch > 0:
-            is_done[place.source] = True
-        elif len(found[place.source]) < wanted:
-            found[place.source].append(number)
-            is_done[place.source] = len(found[place.source]) == wanted
+        if place.source in wanted and place.epoch == 0:
+            found.append(number)
+            wanted[place.source] -= 1
+        if place.epoch > 0 or wanted.get(place.source) == 0:
+            wanted.pop(place.source, None)
         number += 1
-    return sorted(number for of_source in found for number in of_source)
+    return found
 
 
 def token_lengths(tokenizer: PreTrainedTokenizerFast) -> IntArray:

@@ -88,7 +88,7 @@ def cache_folder(cache_dir: Path | None, output_dir: Path) -> Path:
 
 @contextmanager
 def open_cache(folder: Path, world: World, *, verify: bool) -> Iterator[CorpusCache]:
-    """Open the folder of prepared text in all processes; if nothing comes into it, it goes again.
+    """Open the folder of prepared text in all processes; it is removed again if it stays empty.
 
     Args:
         folder: made if absent.
@@ -133,6 +133,9 @@ def prepare_text(
         ValueError: if a file is broken, or text and tokenizer do not fit.
         FileNotFoundError: if a named file or folder is not there.
     """
+    # First, as it needs no more than the names of files, and what follows may take hours.
+    for entries in (data.pairs, data.validation_pairs):
+        _require_different_pairs(entries)
     sources, held_out_sources = (
         open_language_sources(entries, text_field=data.text_field, cache_dir=cache.folder)
         for entries in (data.train, data.validation)
@@ -176,9 +179,7 @@ def prepare_text(
         max_length=data.max_length,
         refuse_long=data.too_long == "refuse",
     )
-    _require_different_pairs(data.pairs)
     training = preparing.texts(sources, learnt) + preparing.pairs(data.pairs)
-    _require_different_pairs(data.validation_pairs)
     held_out = preparing.texts(held_out_sources, [_texts(data, one) for one in held_out_sources])
     held_out += preparing.pairs(data.validation_pairs) + preparing.texts(divided, set_aside)
     return PreparedText(
@@ -213,14 +214,14 @@ def find_hold_out(data: PretrainDataSettings, cache: CorpusCache, world: World) 
     texts = [_texts(data, source) for source in sources]
     cache.hash_files(path for source in texts for path in source.paths)
     key = cache_key("hold_out", data.hold_out, [_named(cache, source) for source in texts])
-    found: list[int] | None = cache.files.get(key)
-    if found is None:
-        mine = hold_out_thresholds(texts, data.hold_out) if world.is_main else None
-        found = world.gather(mine)[0]
-        cache.files.put(key, found)
-        if world.is_main:
+    mine: list[int] | None = None
+    if world.is_main:  # alone: what the cache holds may differ between processes
+        mine = cache.files.get(key)
+        if mine is None:
+            mine = hold_out_thresholds(texts, data.hold_out)
+            cache.files.put(key, mine)
             cache.files.save()
-    assert found is not None
+    found: list[int] = world.gather(mine)[0]
     if not any(found) and world.is_main:
         warnings.warn(
             "data.hold_out holds nothing out, as there is only one document: to divide .txt files, "
@@ -269,6 +270,7 @@ class _Preparing:
 
 
 def _require_different_pairs(entries: Sequence[str]) -> None:
+    """Raise FileNotFoundError for files that are missing, ValueError for those named twice."""
     search = FileSearch(any_ending=True)
     for entry in entries:
         pair = parse_pair_source(entry)
@@ -276,7 +278,7 @@ def _require_different_pairs(entries: Sequence[str]) -> None:
 
 
 def _named(cache: CorpusCache, source: TextFiles) -> list[Any]:
-    """Return what says which documents a source has."""
+    """Return what identifies the documents of a source."""
     part = [source.part.threshold, source.part.is_held_out] if source.part else None
     names = [(path.name, cache.files.digest(path)) for path in source.paths]
     return [names, source.fields or source.text_field, source.text_unit, part]

@@ -154,7 +154,7 @@ def _with_length(settings: PretrainSettings) -> PretrainSettings:
 
 
 def _refuse_early(settings: PretrainSettings) -> None:
-    """Raise what can be known before text is read, which may take hours."""
+    """Raise what can be found before text is read, which may take hours."""
     refuse_without_text(settings)
     has_weights = settings.model.init_from or settings.model.init_from_encoder
     train = settings.train
@@ -190,7 +190,7 @@ def _effective_pretrain_settings(
     has_end = optim.schedule in ("cosine", "linear")
     found: dict[str, Any] = {
         "optim.decay_steps": (optim.decay_steps or train.max_steps) if has_end else None,
-        # Without sentence spans there is nothing that it could limit.
+        # It has no effect without sentence spans.
         "objective.sentence_limit": objective.sentence_limit if objective.sentence else 0.0,
         "train.micro_batch_size": train.rows_per_pass,
         MIXTURE: settings.data.mixture,

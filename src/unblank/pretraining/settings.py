@@ -74,7 +74,7 @@ class PretrainDataSettings(DataSettings):
     def __post_init__(self) -> None:
         DataSettings.__post_init__(self)
         require(
-            self.hold_out is None or self.hold_out < 1 or self.hold_out.is_integer(),
+            self.hold_out is None or self.hold_out < 1 or self.hold_out % 1 == 0,
             f"hold_out is {self.hold_out}: give a share below 1, or a whole number of documents",
         )
         require(

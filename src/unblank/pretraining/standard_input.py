@@ -54,6 +54,6 @@ def _kept(stream: BinaryIO, folder: Path) -> Path:
         if is_empty:
             raise ValueError("data.train is standard input (-), which is empty: pipe text into it")
         path = folder / f"standard-input-{digest.hexdigest()}.txt"
-        if not path.exists():  # the same one keeps its time, by which it is known
+        if not path.exists():  # a copy that is there keeps its time, by which caches know it
             (made / "text").rename(path)
         return path

@@ -72,7 +72,7 @@ def open_pretraining(
     if context.checkpoint is None:
         require_possible_model(family, model)
     for entry in (*data.train, *data.validation):
-        # What is not there, or needs a package, is said before hours of work.
+        # What is missing, or needs a package, is named before hours of work.
         find_entry_files([entry])
     if data.languages and any(parse_entry(entry).has_languages for entry in data.train):
         raise ValueError(
@@ -104,7 +104,7 @@ def open_pretraining(
 
 
 _NUM_MEASURED = 64
-"""Samples whose length says how many fit into the run."""
+"""Samples drawn to estimate how many the run will see."""
 
 
 class Pretraining:
@@ -138,7 +138,7 @@ class Pretraining:
             sections,
             num_samples=train.validation_samples,
             batch_size=self._rows_per_pass,
-            # Shards compute in step: with them every process measures everything.
+            # Sharded, each forward pass needs every process, so each measures everything.
             is_shared=train.parallel == "ddp",
             world=context.world,
             precision=context.precision,
@@ -178,12 +178,16 @@ class Pretraining:
         if train.first_attention == "neighbours" and self._checkpoint is None:
             look_at_neighbours(model, train.seed)
         if train.compile:
-            stack = model.base_model
-            stack.compile(dynamic=False)
+            model.base_model.compile(dynamic=False)
         self.unit = self._family.unit(
             model, self._sections, seed=train.seed, sampled_softmax=train.sampled_softmax
         )
-        positions = self._rows_per_pass * materials.row_length
+        self.facts = {**self.facts, "memory": self._memory_estimate(model)}
+        return model
+
+    def _memory_estimate(self, model: PreTrainedModel) -> str:
+        train = self._train
+        positions = self._rows_per_pass * self._materials.row_length
         sizes = count_sizes(
             model,
             saves_all=True,
@@ -199,9 +203,7 @@ class Pretraining:
         on_cpu = self._world.device.type == "cpu"
         needs = plan_memory(sizes, layout, on_cpu=on_cpu).values()
         estimate = sum(need.num_bytes for need in needs)
-        memory = f"about {estimate / 2**30:.1f} GiB per process at the peak"
-        self.facts = {**self.facts, "memory": memory}
-        return model
+        return f"about {estimate / 2**30:.1f} GiB per process at the peak"
 
     def steps(self, saved: Mapping[str, int] | None, /) -> Generator[StepBatches]:
         """Yield the data of each step; see `Training`."""

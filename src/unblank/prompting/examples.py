@@ -1,6 +1,7 @@
 """Examples of a task, made of raw records that are known by file and line."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -187,10 +188,9 @@ def _example(task: ClozeTask, raw: RawExample, place: str, language: str) -> Tas
     empty = [index for index, text in enumerate(candidates) if not is_visible(text)]
     if empty:
         raise ValueError(f"candidate {empty[0]} is empty: give it words")
-    plain = [text.strip() for text in candidates]
-    twice = [text for text in plain if plain.count(text) > 1]
-    if twice:
-        raise ValueError(f"two candidates have the same words {twice[0]!r}: drop one")
+    (most, count), *_ = Counter(map(str.strip, candidates)).most_common(1) or [("", 0)]
+    if count > 1:
+        raise ValueError(f"two candidates have the same words {most!r}: drop one")
     group = f"{place}/{raw.group}" if raw.group else ""
     if task.decision == "several":
         several = _several_answers(task, raw.label)
@@ -230,8 +230,8 @@ def _answers(
         if is_number and index != raw.label and raw.label < len(candidates):
             raise ValueError(
                 f"label {label} is both the number of the candidate {candidates[raw.label]!r} and "
-                "the "
-                f'text of another one: write the text of the right one in quotes, such as "{label}"'
+                "the text of another one: write the text of the right one in quotes, such as "
+                f'"{label}"'
             )
         return (index,), None
     if not label.isdecimal() or int(label) >= len(candidates):
@@ -250,7 +250,7 @@ def _several_answers(task: ClozeTask, label: Any) -> tuple[int, ...] | None:
     if isinstance(label, str) and label.lstrip().startswith("["):
         try:
             named = json.loads(label)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(
                 f"the labels {label!r} are not a JSON list ({error}): write a list, or divide "
                 "labels by a bar (|)"

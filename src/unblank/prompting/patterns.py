@@ -43,10 +43,10 @@ _FIELD = re.compile(r"\{([^{}]*)\}")
 
 
 def _bare(text: str) -> str:
-    text = text.rstrip()
-    while text and (text[-1] in string.punctuation or category(text[-1]).startswith("P")):
-        text = text[:-1]
-    return text
+    end = len(text.rstrip())
+    while end and (text[end - 1] in string.punctuation or category(text[end - 1])[0] == "P"):
+        end -= 1
+    return text[:end]
 
 
 def _uncapitalized(text: str) -> str:

@@ -148,11 +148,16 @@ def pronoun_span(record: Mapping[str, Any]) -> tuple[int, int]:
     """Return first character and end of the pronoun in the sentence of a Winograd schema.
 
     Raises:
-        ValueError: it is not where its tokens say.
+        ValueError: a field is missing or of another shape, or the pronoun is not where the tokens
+            say.
     """
     sentence, pronoun = _text(record, "sentence"), _text(record, "pronoun")
-    span, end = _list(record, "pronoun_span"), 0
-    for token in _list(record, "tokens")[: int(span[0])]:
+    span, tokens, end = _list(record, "pronoun_span"), _list(record, "tokens"), 0
+    if not span or not str(span[0]).isdecimal():
+        raise ValueError(f"field 'pronoun_span' must begin with the number of a token, got {span}")
+    if not all(isinstance(token, str) for token in tokens):
+        raise ValueError(f"field 'tokens' must be a list of texts, got {tokens}")
+    for token in tokens[: int(span[0])]:
         start = sentence.find(token, end)
         if start >= 0:  # quotes have another form among the tokens
             end = start + len(token)
@@ -240,7 +245,10 @@ def _get(record: Mapping[str, Any], name: str) -> Any:
 
 
 def _text(record: Mapping[str, Any], name: str) -> str:
-    return _of_kind(record, name, str, "a text")
+    text = _of_kind(record, name, str, "a text")
+    if not text.strip():
+        raise ValueError(f"field {name!r} must be a text, got {text!r}")
+    return text
 
 
 def _list(record: Mapping[str, Any], name: str) -> list[Any]:
@@ -256,6 +264,6 @@ def _whole(record: Mapping[str, Any], name: str) -> int:
 
 def _of_kind(record: Mapping[str, Any], name: str, kind: type[_Kind], called: str) -> _Kind:
     value = _get(record, name)
-    if not isinstance(value, kind) or value == "":
+    if not isinstance(value, kind):
         raise ValueError(f"field {name!r} must be {called}, got {value!r}")
     return value

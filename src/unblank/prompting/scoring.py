@@ -83,7 +83,7 @@ def encode_example(
     """Return an example in one of the task's patterns.
 
     A task that compares the logits of single tokens falls back on the sum of log-probabilities
-    where the vocabulary cuts a word; `Prompt.scoring` says so.
+    where the vocabulary cuts a word; `ClozePrompt.scoring` says so.
 
     Args:
         tokenizer: of the model.
@@ -124,7 +124,8 @@ def encode_example(
     except ValueError as error:
         raise ValueError(f"{example.place}: {error}") from error
     blank_id = tokenizer.convert_tokens_to_ids(filled.blank)
-    slots = tuple(tuple(unique.index(candidate) for candidate in ways) for ways in ids)
+    places = {candidate: place for place, candidate in enumerate(unique)}
+    slots = tuple(tuple(places[candidate] for candidate in ways) for ways in ids)
     scoring: Scoring = "logit" if is_single else "sum" if task.scoring == "logit" else task.scoring
     return ClozePrompt(
         Cloze(filled.token_ids, filled.token_ids.index(blank_id), unique), slots, filled, scoring

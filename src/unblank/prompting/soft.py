@@ -136,7 +136,16 @@ def attach_soft_prompt(model: Any, prompt: SoftPrompt) -> None:
     """Let a GLM, with or without a head, embed the ids of a prompt.
 
     Part A gets these ids where its tokenizer knows of them, see `tokenization.special.give_prompt`.
+
+    Raises:
+        ValueError: its vectors were made for a model of another width.
     """
+    width, shape = model.base_model.embed_tokens.weight.shape[1], list(prompt.vectors.shape)
+    if len(shape) != 2 or shape[1] != width:
+        raise ValueError(
+            f"a prompt of shape {shape} does not fit this model, which needs vectors of width "
+            f"{width}"
+        )
     model.base_model.soft_prompt = prompt.to(model.device)
 
 

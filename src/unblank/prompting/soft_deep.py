@@ -84,12 +84,13 @@ def attach_deep_prompt(model: Any, keys_values_L2ND: Tensor) -> None:
     Raises:
         ValueError: if they were made for another shape.
     """
-    body = model.base_model
-    expected = (len(body.layers), 2, keys_values_L2ND.shape[2], model.config.hidden_size)
-    if keys_values_L2ND.shape != expected:
+    body, shape = model.base_model, list(keys_values_L2ND.shape)
+    length = shape[2] if len(shape) == 4 else 1
+    expected = [len(body.layers), 2, length, model.config.hidden_size]
+    if shape != expected:
         raise ValueError(
-            f"a deep prompt of shape {list(keys_values_L2ND.shape)} does not fit this model, which "
-            f"needs {list(expected)}: layers, keys and values, vectors, width"
+            f"a deep prompt of shape {shape} does not fit this model, which needs {expected}: "
+            "layers, keys and values, vectors, width"
         )
     for layer, keys_values_2ND in zip(body.layers, keys_values_L2ND, strict=True):
         layer.self_attn.prompt = _LayerPrompt(keys_values_2ND.clone()).to(model.device)

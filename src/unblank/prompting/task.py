@@ -52,7 +52,7 @@ class ClozeTask:
         path: the file.
         about: one sentence.
         files: where the examples lie in a folder of data sets (`unblank.data.splits`), of a task in
-            many languages those of one of them; empty if that is not said.
+            many languages those of one of them; empty if not given.
         patterns: ways to ask, all about the same labels; none if only a classifier answers.
         default_pattern: the one that is used unless others are asked for.
         labels: what can be answered; empty where examples bring their own candidates.

@@ -57,7 +57,8 @@ def check_task(task: ClozeTask, entries: Mapping[str, Any]) -> None:
     """Check that the settings of a task fit together.
 
     Raises:
-        ValueError: a setting that another one makes meaningless; the message names the line.
+        ValueError: settings that contradict one another, or that have no effect; the message names
+            the line.
     """
     _check_decision(task, entries)
     _refuse_unused(task, entries)

@@ -149,8 +149,7 @@ def _usual_metrics(decision: Decision, is_regression: bool) -> tuple[str, ...]:
 
 def _named_labels(entries: Mapping[str, Any]) -> tuple[str, ...]:
     labels = text_list(entries, "labels")
-    twice = [label for label in labels if labels.count(label) > 1]
-    if "labels" in entries and (len(labels) < 2 or twice):
+    if "labels" in entries and len(set(labels)) < max(len(labels), 2):
         raise ValueError(
             f"{line_of(entries, 'labels')}labels needs at least two different names, got "
             f"{list(labels)}"

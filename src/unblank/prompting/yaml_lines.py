@@ -1,7 +1,7 @@
 """YAML as plain strings that know their line, so that a mistake in a file can be named.
 
-`Yes`, `No` and `0` stay what they are. What the strings mean is said where they are used: by tasks
-and by suites of tasks.
+`Yes`, `No` and `0` stay what they are. What the strings mean is up to their readers: tasks, and
+suites of tasks.
 """
 
 from collections.abc import Callable

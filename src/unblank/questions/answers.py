@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
+from typing import Any, Self
 
 from unblank.generation.results import Generated
 from unblank.languages import find_language, share_in_script
@@ -16,7 +16,7 @@ from unblank.metrics.questions import (
     character_f1,
 )
 from unblank.questions.reading import Question
-from unblank.questions.spans import find_in_context, text_in_context
+from unblank.questions.spans import find_in_context
 
 __all__ = [
     "FoundAnswer",
@@ -47,6 +47,18 @@ class FoundAnswer:
     log_probability: float
     is_in_context: bool
 
+    @classmethod
+    def of(cls, written: str, log_probability: float, context: str) -> Self:
+        """Return what a model wrote, looked up in the passage.
+
+        Example:
+            >>> FoundAnswer.of("a1 ,5", -1.0, "It was A1,5 long.").text
+            'A1,5'
+        """
+        span = find_in_context(written, context)
+        text = written if span is None else context[slice(*span)]
+        return cls(text, written, log_probability, span is not None)
+
 
 def best_answers(
     questions: Sequence[Question], num_windows: Sequence[int], written: Sequence[Generated]
@@ -63,9 +75,7 @@ def best_answers(
     for question, count in zip(questions, num_windows, strict=True):
         best = max(written[start : start + count], key=lambda one: one.log_probability)
         start += count
-        is_in_context = find_in_context(best.text, question.context) is not None
-        text = text_in_context(best.text, question.context)
-        found.append(FoundAnswer(text, best.text, best.log_probability, is_in_context))
+        found.append(FoundAnswer.of(best.text, best.log_probability, question.context))
     return found
 
 

@@ -84,7 +84,8 @@ def read_questions(file: LanguageFile) -> list[Question]:
                 f"give each a name of its own, in the field {_IDS[0]!r} or {_IDS[1]!r}"
             )
         seen[question.name] = place
-        unanswered += [] if question.answers else [place]
+        if not question.answers:
+            unanswered.append(place)
         questions.append(question)
     if not questions:
         raise ValueError(f"{file.path} has no question")
@@ -168,7 +169,7 @@ def _answers(value: Any, context: str) -> Iterator[GoldAnswer]:
 
 
 def _texts_and_starts(value: Any) -> Sequence[tuple[Any, Any]]:
-    """Return the answers in all layouts as pairs; None where it is not said where one begins."""
+    """Return the answers of any layout as pairs; None where the start is not given."""
     if value is None or value == "":
         return []
     if isinstance(value, str):

@@ -9,18 +9,7 @@ import unicodedata
 from functools import lru_cache
 from typing import Any
 
-__all__ = ["find_in_context", "text_in_context"]
-
-
-def text_in_context(answer: str, context: str) -> str:
-    """Return the passage's own text for an answer, the answer itself if it is not in it.
-
-    Example:
-        >>> text_in_context("a1 ,5", "It was \uff21\uff11,5 long.") == "\uff21\uff11,5"
-        True
-    """
-    found = find_in_context(answer, context)
-    return answer if found is None else context[found[0] : found[1]]
+__all__ = ["find_in_context"]
 
 
 def find_in_context(answer: str, context: str) -> tuple[int, int] | None:

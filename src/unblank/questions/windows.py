@@ -1,4 +1,4 @@
-"""A passage that is too long for the model is read in windows, each the next one's half.
+"""A passage that is too long for the model is read in windows that overlap by half.
 
 Windows are cut without looking at the answer. They are texts, so that a question is asked in a
 window as it would be asked about a short passage.

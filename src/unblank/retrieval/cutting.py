@@ -1,15 +1,19 @@
 """Passages of a document: whole sentences up to a number of words."""
 
 from collections.abc import Iterator
+from unicodedata import category
 
 import regex
 
-from unblank.metrics.words import split_words
+from unblank.metrics.words import is_without_spaces, split_words
 
 __all__ = ["cut_passages"]
 
 _SENTENCE = regex.compile(
-    r".*?(?:[\p{Sentence_Terminal}]+[\p{Pe}\p{Pf}\"']*\s*|\n\s*\n\s*|\Z)", regex.DOTALL
+    # A full stop before a digit or a letter with case is inside a number or a name: 3.14, a.org.
+    r".*?(?:\p{Sentence_Terminal}++(?!(?<=\.)[\p{L}\p{N}--\p{Lo}])[\p{Pe}\p{Pf}\"']*\s*"
+    r"|\n\s*\n\s*|\Z)",
+    regex.DOTALL | regex.V1,
 )
 
 
@@ -58,11 +62,16 @@ def _pieces(text: str, max_words: int) -> Iterator[str]:
 
 
 def _of_word(word: str, max_words: int) -> Iterator[str]:
-    """Yield what stands between spaces, cut by characters where it has too many words."""
-    while len(split_words(word)) > max_words:
-        end = max_words  # a word of a script without spaces is a character with its marks
-        while len(split_words(word[: end + 1])) <= max_words:
-            end += 1
-        yield word[:end]
-        word = word[end:]
-    yield word
+    """Yield what stands between spaces, word by word where it has too many."""
+    if len(split_words(word)) <= max_words:
+        yield word
+        return
+    start, is_open = 0, False
+    for place, character in enumerate(word):
+        kind = category(character)[0]
+        stands_alone = kind in "LN" and is_without_spaces(character)
+        if place and (stands_alone or (kind in "LN" and not is_open)):
+            yield word[start:place]
+            start = place
+        is_open = not stands_alone and (kind in "LN" or (kind == "M" and is_open))
+    yield word[start:]

@@ -159,7 +159,7 @@ def write_index(
 
 
 def require_room(output: Path, *, replace: bool) -> None:
-    """Raise unless an index can be written to a folder; arguments and errors as above."""
+    """Raise unless an index can be written to a folder; arguments and errors as `write_index`."""
     require_package("bm25s", _PURPOSE)
     if output.exists() and not (replace and (output / _RECORD_NAME).is_file()):
         advice = (

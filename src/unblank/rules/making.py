@@ -1,4 +1,4 @@
-"""From rules to constraints on tokens, each made once; what cannot be met is said beforehand."""
+"""From rules to constraints on tokens, each made once; rules that nothing meets are refused."""
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Sequence

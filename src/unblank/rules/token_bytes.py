@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from unblank.tokenization.token_bytes import byte_alphabet
+
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
@@ -101,7 +103,7 @@ def _parts_of_characters(core: "Tokenizer", token_ids: Sequence[int]) -> dict[in
     kinds = set(_decoder_kinds(core))
     names = [core.id_to_token(token_id) or "" for token_id in token_ids]
     if "ByteLevel" in kinds:
-        of_character = _bytes_of_characters()
+        of_character = byte_alphabet()
         spelt = (
             (token_id, [of_character.get(character) for character in name])
             for token_id, name in zip(token_ids, names, strict=True)
@@ -117,15 +119,6 @@ def _decoder_kinds(core: "Tokenizer") -> Iterator[str]:
     decoder = json.loads(core.to_str())["decoder"] or {}
     for step in (decoder, *decoder.get("decoders", ())):
         yield step.get("type", "")
-
-
-def _bytes_of_characters() -> dict[str, int]:
-    """Return the bytes that the characters of a byte-level vocabulary stand for (GPT-2)."""
-    shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [byte for byte in range(256) if byte not in shown]
-    return {chr(byte): byte for byte in shown} | {
-        chr(256 + place): byte for place, byte in enumerate(others)
-    }
 
 
 def _require_additive(

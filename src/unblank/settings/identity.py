@@ -31,10 +31,10 @@ SharesOut = Annotated[T, _SHARES_OUT]
 
 @dataclass(frozen=True, slots=True)
 class EarlierDefault:
-    """Mark of a setting without which older versions did something else than its default says."""
+    """Mark of a setting that older versions lacked, and whose default is not what they did."""
 
     value: Any
-    """What they did, said by the setting."""
+    """The value that stands for what they did."""
 
 
 def compared_settings(settings: object) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class DataMark:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """Means nothing unless the other setting is given, too."""
+    """Has no effect unless the other setting is given, too."""
 
     other: str
 

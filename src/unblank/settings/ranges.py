@@ -43,7 +43,7 @@ Number = TypeVar("Number")
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """An interval of numbers, and how a message says it."""
+    """An interval of numbers, and its wording in messages."""
 
     text: str
     low: float = -math.inf
@@ -52,7 +52,7 @@ class Bounds:
     without_high: bool = False
 
     def hold(self, value: float) -> bool:
-        """Whether a number lies between them."""
+        """Whether a number lies in the interval."""
         is_above = value > self.low if self.without_low else value >= self.low
         is_below = value < self.high if self.without_high else value <= self.high
         return is_above and is_below
@@ -73,9 +73,9 @@ Positive = Annotated[Number, Bounds("above 0", 0, without_low=True)]
 NotNegative = Annotated[Number, Bounds("0 or more", 0)]
 """A number that may be 0."""
 ProperShare = Annotated[Number, Bounds("in [0, 1)", 0, 1, without_high=True)]
-"""A share that is less than all."""
+"""A share that may be nothing, and is less than all."""
 PositiveShare = Annotated[Number, Bounds("in (0, 1]", 0, 1, without_low=True)]
-"""A share that is more than nothing."""
+"""A share that is more than nothing, and may be all."""
 OpenShare = Annotated[Number, Bounds("in (0, 1)", 0, 1, without_low=True, without_high=True)]
 """A share that is neither nothing nor all."""
 Probability = Annotated[Number, Bounds("in [0, 1]", 0, 1)]
@@ -117,7 +117,7 @@ OneOrMore = Annotated[Values, ONE_OR_MORE]
 
 
 def check_values(settings: Any) -> None:
-    """Check every number, text, switch, choice and list; others' scalars become Python's.
+    """Check all numbers, texts, switches, choices and lists; others' scalars become Python's.
 
     Args:
         settings: a dataclass; its other fields, and those of its sections, are left alone.

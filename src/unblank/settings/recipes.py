@@ -3,7 +3,6 @@
 A recipe names only what it changes; the resolved file written beside a run names everything.
 """
 
-import difflib
 import os
 import types
 from collections.abc import Mapping
@@ -86,12 +85,9 @@ def from_mapping(kind: type[_Settings], mapping: object, name: str = "") -> _Set
     allowed = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     for key in mapping:
         if key not in allowed:
-            near = difflib.get_close_matches(str(key), allowed, n=3)
-            advice = (
-                f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(allowed)}"
-            )
             where = f" in {name}" if name else ""
-            raise ValueError(f"unknown key {key!r}{where}; {advice}")
+            hint = did_you_mean(key, allowed, most=3) or f"; known: {', '.join(allowed)}"
+            raise ValueError(f"unknown key {key!r}{where}{hint}")
     values = {
         key: _convert(value, hints[key], f"{name}.{key}".lstrip("."))
         for key, value in mapping.items()

@@ -4,9 +4,9 @@ In an installed package they lie beside this code; in a clone, at its top.
 """
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
+from unblank.near_names import did_you_mean
 from unblank.path_arguments import disk_path
 
 __all__ = ["recipe_path", "shipped_recipes"]
@@ -54,8 +54,7 @@ def recipe_path(given: str | Path) -> Path:
         known = {one.name: one.path for one in shipped_recipes()}
         if name in known:
             return known[name]
-        near = get_close_matches(name, known, n=3)
-        hint = f"; did you mean {', '.join(near)}?" if near else ": unblank recipes lists them"
+        hint = did_you_mean(name, known, most=3) or ": unblank recipes lists them"
         raise FileNotFoundError(f"there is no recipe {name!r}{hint}")
     path = disk_path(given, "recipe")
     if not path.is_file():

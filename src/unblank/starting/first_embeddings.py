@@ -13,14 +13,14 @@ from unblank.models.cooccurrence import cooccurrence_embeddings
 __all__ = ["start_from_cooccurrence"]
 
 _MOST_TOKENS = 10_000_000
-"""So much of the text is read; more changes the counts of frequent tokens hardly."""
+"""Tokens of text that are read; more would hardly change the counts of frequent tokens."""
 
 
 @torch.no_grad()
 def start_from_cooccurrence(model: PreTrainedModel, corpora: Sequence[Corpus], seed: int) -> None:
-    """Replace a new model's token embeddings by ones that know which tokens are alike.
+    """Replace a new model's token embeddings by ones that are similar for similar tokens.
 
-    They are as large as those that they replace.
+    Their standard deviation is that of the embeddings that they replace.
 
     Args:
         model: with new weights.

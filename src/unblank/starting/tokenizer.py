@@ -84,18 +84,15 @@ def open_tokenizer(
         )
     if checkpoint is None and model.init_from_encoder is not None:
         _compare(tokenizer, given, model.init_from_encoder, display)
+    added = {}
     if family.vocabulary.num_sentinels and checkpoint is None and model.init_from is None:
-        num_added = add_sentinels(tokenizer, family.num_sentinels(settings.num_sentinels))
-        if num_added:
-            display.say(
-                f"note: added {counted(num_added, 'sentinel')} to the vocabulary of {given}"
-            )
+        wanted = family.num_sentinels(settings.num_sentinels)
+        added["sentinel"] = add_sentinels(tokenizer, wanted)
     if checkpoint is None:
-        num_added = add_extra_tokens(tokenizer, settings.extra_tokens)
-        if num_added:
-            display.say(
-                f"note: added {counted(num_added, 'extra token')} to the vocabulary of {given}"
-            )
+        added["extra token"] = add_extra_tokens(tokenizer, settings.extra_tokens)
+    for noun, count in added.items():
+        if count:
+            display.say(f"note: added {counted(count, noun)} to the vocabulary of {given}")
     return tokenizer
 
 
@@ -110,9 +107,9 @@ def _require_use_of_transfer(model: ModelSettings, settings: TokenizerSettings) 
 def _require_same_case(
     tokenizer: PreTrainedTokenizerFast, lowercase: bool | None, checkpoint: Path
 ) -> None:
-    """Refuse another case than that of a run that is continued.
+    """Refuse to continue a run whose tokenizer treats case differently.
 
-    What a run without the setting did depends on its version, so its tokenizer is asked.
+    Without the setting, what a run did depends on its version, so its tokenizer is examined.
     """
     if lowercase is not None and lowercase != is_lowercased(tokenizer):
         raise ValueError(
@@ -192,4 +189,7 @@ def _ignored(model: ModelSettings, settings: TokenizerSettings, family: Family) 
     names = ["kind", "vocab_size", "lowercase", "normalization", "alpha", "num_characters"]
     if model.init_from is not None or not family.vocabulary.num_sentinels:
         names.append("num_sentinels")
-    return [f"tokenizer.{name}" for name in names if getattr(settings, name) not in (None, 0, ())]
+    usual = TokenizerSettings()
+    return [
+        f"tokenizer.{name}" for name in names if getattr(settings, name) != getattr(usual, name)
+    ]

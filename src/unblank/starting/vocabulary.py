@@ -25,7 +25,7 @@ from unblank.untrusted.opening import tokenizer_in
 __all__ = ["check_vocabulary", "fit_vocabulary"]
 
 _OF_THE_VOCABULARY = ("token_id", "token_ids", "tokenizer_size", "first_special_id")
-"""Endings of the fields of a configuration that a vocabulary decides, beside its rows."""
+"""Endings of the configuration fields that a vocabulary determines, besides its size."""
 
 
 def check_vocabulary(
@@ -37,14 +37,14 @@ def check_vocabulary(
     is_wanted: bool,
     display: Display,
 ) -> None:
-    """Refuse a tokenizer whose ids mean other tokens than those of a model, or show what becomes.
+    """Refuse a tokenizer whose ids mean other tokens than a model's, or show how rows are mapped.
 
     Args:
         tokenizer: to train with.
         given: its folder.
         folder: of the model.
         family: of the model.
-        is_wanted: whether the model shall get another vocabulary.
+        is_wanted: whether the model is to get another vocabulary.
         display: where the table of the rows is shown.
 
     Raises:
@@ -53,7 +53,7 @@ def check_vocabulary(
     own = _own_tokenizer(folder)
     if own is None:
         display.say(
-            f"note: {folder} has no tokenizer, so nobody can tell whether the ids of {given} mean "
+            f"note: {folder} has no tokenizer, so it is not known whether the ids of {given} mean "
             "the tokens that the model has learned"
         )
         return

@@ -1,8 +1,9 @@
-"""The fewest tokens that a long text can have, known before it is tokenized.
+"""A lower bound of the tokens of a long text, known before it is tokenized.
 
-Every token stands for at most as many bytes as the longest in the vocabulary has. That holds of
-what the normaliser leaves of the text, and where no run of unknown characters becomes one token.
-Where one may, every word is a token at least. Elsewhere nothing is known, and 0 is returned.
+No token stands for more bytes than the longest one of the vocabulary has: the bytes that the
+normaliser leaves, divided by these, are a bound. That does not hold where a run of unknown
+characters becomes a single token; there, every word is a token at least. Elsewhere nothing is
+known, and 0 is returned.
 """
 
 import json

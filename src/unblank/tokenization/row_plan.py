@@ -2,7 +2,7 @@
 
 A token is known by what it spells, whatever the kind of tokenizer writes for a space or a
 continuation, a special token by its role or its name. What the old vocabulary lacks starts from the
-mean of the pieces into which the old tokenizer divides its text.
+mean of the pieces into which the old tokenizer divides its spelling.
 """
 
 import json

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["token_bytes"]
+__all__ = ["byte_alphabet", "token_bytes"]
 
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _WORD_START = "\u2581"
@@ -30,7 +30,7 @@ def token_bytes(tokenizer: "PreTrainedTokenizerFast") -> list[bytes]:
     added = {token["content"] for token in content["added_tokens"]}
     is_byte_level = "ByteLevel" in json.dumps(content["decoder"])
     is_wordpiece = content["model"]["type"] == "WordPiece"
-    alphabet = _byte_alphabet() if is_byte_level else {}
+    alphabet = byte_alphabet() if is_byte_level else {}
     found = [b""] * (max(names.values()) + 1)
     for name, token_id in names.items():
         if name in added:
@@ -47,7 +47,7 @@ def token_bytes(tokenizer: "PreTrainedTokenizerFast") -> list[bytes]:
     return found
 
 
-def _byte_alphabet() -> dict[str, int]:
+def byte_alphabet() -> dict[str, int]:
     """Return character -> the byte that GPT-2's byte-level BPE writes so."""
     shown = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = (byte for byte in range(256) if byte not in shown)

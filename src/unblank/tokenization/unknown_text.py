@@ -25,7 +25,7 @@ _noted: "WeakSet[PreTrainedTokenizerFast]" = WeakSet()
 def note_unknown(
     tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str], ids: Sequence[Sequence[int]]
 ) -> None:
-    """Say what of some texts is unknown to the tokenizer, once for each tokenizer.
+    """Warn of words that the tokenizer has no token for, once for each tokenizer.
 
     Warns:
         UserWarning: with the first word that is lost, and how many tokens are unknown.

@@ -116,7 +116,8 @@ def test_a_killed_run_goes_on_with_the_same_answers(
     texts = tmp_path / "in.txt"
     texts.write_text("".join(f"the [MASK] number {n}\n" for n in range(7)))
     whole, output = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
-    words = ["--input", texts, "--batch-size", "1"]
+    unlikely = "excludes=" + "unlikely " * 12
+    words = ["--input", texts, "--batch-size", "1", "--rules", unlikely]
     fill(model_folder, *words, "--output", whole)
     monkeypatch.setattr(answering_run, "BATCHES_A_WINDOW", 2)
     usual = answering_run.AnswerFile.append
@@ -138,6 +139,8 @@ def test_a_killed_run_goes_on_with_the_same_answers(
     monkeypatch.setattr(answering_run.AnswerFile, "append", usual)
     other = fails(model_folder, *words, "--output", output, "--min-tokens", "2", capsys=capsys)
     assert "(options " in other
+    others = [*words[:-1], f"{unlikely} words"]
+    assert "(rules " in fails(model_folder, *others, "--output", output, capsys=capsys)
     fill(model_folder, *words, "--output", output)
     assert "continuing after 4 of 7" in capsys.readouterr().err
     assert output.read_bytes() == whole.read_bytes()

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from unblank import api
+from unblank.answering.given import listed_texts
 from unblank.cli import main
 
 CANDIDATES = ["cat", "old dog", "mat"]
@@ -62,3 +63,9 @@ def test_each_record_may_bring_its_candidates(model_folder, tmp_path, tiny, caps
     )
     assert "error" in found[1]
     assert found[2]["best"] == "dog"
+
+
+@pytest.mark.parametrize("value", ["[broken", "[" * 100_000, '{"a": 1}'])
+def test_candidates_that_are_no_list_are_named(value):
+    with pytest.raises(ValueError, match="line 1: field 'options' must be a list of texts"):
+        listed_texts("line 1", "options", value)

@@ -9,7 +9,9 @@ import pytest
 from labelled_toys import labelled_config
 
 from unblank.commands import finetune
+from unblank.engine.results import chosen_predictions
 from unblank.finetuning.labels.settings import ClozeSettings, GridSettings
+from unblank.finetuning.run import run_finetune
 from unblank.finetuning.settings import (
     FinetuneDataSettings,
 )
@@ -54,6 +56,16 @@ def test_an_ensemble_averages_what_the_model_of_each_pattern_predicts(toys, tmp_
     )
     run_finetune_command(again)
     assert results_of(tmp_path / "again") == pytest.approx(results_of(tmp_path / "few"), rel=1e-4)
+
+
+def test_the_predictions_of_an_average_are_its_own(toys, tmp_path):
+    train = {"max_steps": 8, "validate_every": 4, "ema_decay": 0.9, "final": "ema"}
+    folder = run_finetune(labelled_config(toys, tmp_path / "run", train=train))
+    chosen = predictions_in(chosen_predictions(folder))
+    assert chosen != predictions_in(folder / "predictions" / "step-00000008.jsonl")
+    measured = labelled_config({**toys, "model": folder}, tmp_path / "again", method="none")
+    again = predictions_in(chosen_predictions(run_finetune(measured)))
+    np.testing.assert_allclose(chosen, again, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -105,3 +105,17 @@ def test_standard_input_is_text_that_the_recipe_then_names(make_config, tmp_path
     assert not (tmp_path / "other").exists()
     with pytest.raises(ValueError, match="twice"):
         run_pretrain(make_config(data__train=("-", "-")))
+
+
+def test_a_missing_file_of_held_out_pairs_is_named_before_work_is_done(
+    make_config, tmp_path, capsys
+):
+    config = make_config(
+        model__preset="deltalm-tiny",
+        tokenizer__path=None,
+        data__cache_dir=tmp_path / "shards",
+        data__validation_pairs=(f"{tmp_path}/none.en:{tmp_path}/none.de",),
+    )
+    with pytest.raises(FileNotFoundError, match=r"none\.en"):
+        run_prepare(config)
+    assert "training a tokenizer" not in capsys.readouterr().out

@@ -138,3 +138,23 @@ def test_an_electra_is_a_rival_in_the_same_stack_and_an_encoder_for_deltalm(make
             train__output_dir=tmp_path / f"from-{folder.name}",
         )
         assert DeltaLMForConditionalGeneration.from_pretrained(run_pretrain(config)) is not None
+
+
+def test_an_encoder_with_too_few_positions_is_refused_by_settings_that_there_are(
+    make_config, tmp_path
+):
+    folder = tmp_path / "bert"
+    BertModel(
+        BertConfig(
+            vocab_size=620, hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
+            intermediate_size=64, max_position_embeddings=40,
+        )
+    ).save_pretrained(folder)  # fmt: skip
+    config = make_config(
+        model__num_hidden_layers=None,
+        model__hidden_size=None,
+        model__num_attention_heads=None,
+        model__init_from_encoder=folder,
+    )
+    with pytest.raises(ValueError, match=r"64 positions.*data\.max_length.*seq2seq\.max_source"):
+        run_pretrain(config)

@@ -14,6 +14,7 @@ import unblank
 from unblank.adapters.lora import merge_lora
 from unblank.adapters.merge import merge
 from unblank.adapters.opening import attach_adapter
+from unblank.adapters.prompts import attach_prompt
 from unblank.adapters.record import AdapterRecord, fingerprint
 from unblank.adapters.settings import LoraSettings, PromptSettings
 from unblank.api import Unblank
@@ -370,3 +371,32 @@ def test_impossible_prompts_are_refused_before_text_is_read(base, tmp_path):
     tiny_deltalm().save_pretrained(tmp_path)
     with pytest.raises(ValueError, match=r"--method prompt.*'deltalm'"):
         require_possible_method(replace(config, model=ModelSettings(init_from=tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        ({}, "neither vectors nor keys_values"),
+        ({"vectors": torch.zeros(3, 7)}, r"\[3, 7\]"),
+        ({"vectors": torch.zeros(32)}, r"\[32\]"),
+        ({"keys_values": torch.zeros(2, 2)}, r"\[2, 2\]"),
+        ({"keys_values": torch.zeros(9, 2, 3, 32)}, r"\[9, 2, 3, 32\]"),
+    ],
+)
+def test_a_prompt_of_another_shape_is_refused(tiny, tmp_path, tensors, message):
+    save_file(tensors, tmp_path / "prompt.safetensors")
+    with pytest.raises(ValueError, match=message):
+        attach_prompt(copy.deepcopy(tiny.model), copy.deepcopy(tiny.tokenizer), tmp_path)
+
+
+def test_a_head_of_another_shape_is_not_spread_over_the_classes(tiny, tmp_path):
+    model = GlmInfillForSequenceClassification(tiny.model.config)
+    head = {
+        f"head.{name}": parameter[:1].detach().clone()
+        for name, parameter in model.named_parameters()
+        if name.startswith("out_proj.")
+    }
+    vectors = torch.zeros(3, model.config.hidden_size)
+    save_file({"vectors": vectors, **head}, tmp_path / "prompt.safetensors")
+    with pytest.raises(ValueError, match=r"out_proj\.\w+ has the shape \[1"):
+        attach_prompt(model, copy.deepcopy(tiny.tokenizer), tmp_path)

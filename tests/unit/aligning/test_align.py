@@ -98,6 +98,13 @@ def test_translations_are_read_in_both_shapes(files, entry):
         read_translations(f"{files}/{entry}", limit=2, languages=["tha"])
 
 
+def test_a_sentence_of_invisible_characters_is_left_out(tmp_path):
+    lines = [{"eng": "a dog", "deu": "ein Hund"}, {"eng": "a cat", "deu": "\u200b"}]
+    path = tmp_path / "two.jsonl"
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    assert read_translations(f"{path}:{{lang}}", limit=9) == {"de": [("ein Hund", "a dog")]}
+
+
 def test_the_command_compares_two_models(files, capsys):
     tiny = tiny_unblank("bpe")
     for name in ("before", "after"):

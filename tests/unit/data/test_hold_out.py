@@ -63,3 +63,4 @@ def test_a_number_of_documents_is_whole():
 
     with pytest.raises(ValueError, match=r"\bhold_out\b.*2\.5"):
         PretrainDataSettings(hold_out=2.5)
+    assert PretrainDataSettings(hold_out=3).hold_out == 3

@@ -43,3 +43,12 @@ def test_each_process_takes_its_own_gpu(monkeypatch):
     assert choose_device("auto", local_rank=3) == torch.device("cuda", 3)
     assert choose_device("cuda", local_rank=2) == torch.device("cuda", 2)
     assert choose_device("cuda:1", local_rank=0) == torch.device("cuda", 1)
+
+
+@pytest.mark.parametrize(
+    ("setting", "advice"), [("auto", "at most 2 processes"), ("cuda:5", "cuda:1 or less")]
+)
+def test_a_gpu_that_is_not_there_is_named_with_what_to_do(monkeypatch, setting, advice):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(ValueError, match=rf"{setting}.*{advice}"):
+        choose_device(setting, local_rank=2)

@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from unblank.languages import find_language, language_name, share_in_script
+from unblank.languages import (
+    find_direction,
+    find_language,
+    language_name,
+    share_in_script,
+)
 
 FORMS = {
     "ar": ["ar", "ara", "arb", "AR"],
@@ -91,6 +96,17 @@ def test_what_is_no_language_is_refused_and_near_ones_are_offered(code, offered)
         find_language(code)
     if offered:
         assert f"{offered} ({language_name(offered)})" in str(caught.value)
+
+
+@pytest.mark.parametrize("code", ["es-419", "en-001", "pt-PT", "zh-Hant", "sr-Latn"])
+def test_a_direction_is_read_as_it_is_written(code):
+    direction = find_direction(f"{code}-deu")
+    assert (direction.source, direction.target) == (code, "de")
+    assert find_direction(str(direction)) == direction
+
+
+def test_a_code_of_private_use_is_its_own_name():
+    assert language_name("qaa") == "qaa"
 
 
 NAMES = {

@@ -1,5 +1,7 @@
 """Sets of labels and ranks are scored as scikit-learn does it; thresholds against trying all."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score, f1_score, mean_absolute_error
@@ -56,3 +58,11 @@ def test_ranks_are_scored_as_by_scikit_learn():
     assert ranks.quadratic_kappa(predicted, right) == pytest.approx(100 * kappa)
     expected = mean_absolute_error(right, predicted)
     assert ranks.mean_absolute_error(predicted, right) == pytest.approx(expected)
+
+
+def test_the_memory_of_kappa_does_not_grow_with_the_square_of_the_examples():
+    ranks_of_many = np.arange(2000) % 5
+    tracemalloc.start()
+    assert ranks.quadratic_kappa(ranks_of_many, ranks_of_many) == 100.0
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()

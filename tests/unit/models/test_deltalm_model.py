@@ -325,3 +325,10 @@ def test_encoders_that_do_not_fit_are_refused():
 def test_unknown_keys_are_refused_by_name():
     with pytest.raises(ValueError, match="surprise"):
         encoder_from_glm({}, {"model.surprise.weight": torch.zeros(1)})
+
+
+@pytest.mark.parametrize("num_targets", [1, 3])
+def test_targets_that_cannot_share_the_sources_are_refused(model, num_targets):
+    target = TARGET[:1].expand(num_targets, -1)
+    with pytest.raises(ValueError, match=rf"{num_targets} rows.*source 2\b"):
+        model(input_ids=SOURCE, decoder_input_ids=target)

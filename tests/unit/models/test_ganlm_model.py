@@ -359,6 +359,8 @@ def test_step_in_bf16_is_near_that_in_fp32(model):
 def test_bad_configurations_are_refused_with_the_reason():
     with pytest.raises(StrictDataclassClassValidationError, match=r"relative_bias_buckets"):
         tiny_config(relative_bias_buckets=7)
+    with pytest.raises(StrictDataclassClassValidationError, match=r"relative_bias_max_distance"):
+        tiny_config(relative_bias_buckets=8, relative_bias_max_distance=2)
     with pytest.raises(StrictDataclassClassValidationError, match=r"discriminator_layers \(3\)"):
         tiny_config(share_generator_discriminator=True, discriminator_layers=3)
 

@@ -326,3 +326,12 @@ def test_training_step_compiles_to_the_same_loss(model):
     }  # fmt: skip
     compiled = torch.compile(model)
     assert_close(compiled(**inputs).loss, model(**inputs).loss, atol=1e-5, rtol=1e-5)
+
+
+def test_choices_may_be_a_part_of_a_tensor():
+    model = GlmInfillForMultipleChoice(tiny_config()).eval()
+    config = model.config
+    row = [5, config.mask_token_id, 6, config.sop_token_id]
+    rows = torch.tensor([[[*row, 7 + choice] for choice in range(3)]] * 2)
+    every_other = model(rows[:, ::2], attention_mask=torch.ones_like(rows)[:, ::2]).logits
+    assert_close(every_other, model(rows).logits[:, ::2])

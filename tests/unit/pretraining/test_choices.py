@@ -128,13 +128,13 @@ def test_one_text_file_is_divided_so_that_some_of_it_is_held_out(text):
 
 
 def test_a_run_that_is_continued_keeps_what_it_had(text, monkeypatch):
-    monkeypatch.setattr(choosing, "_num_threads", lambda: 1)
+    monkeypatch.setattr(choosing, "thread_count", lambda: 1)
     begun = choose_settings(settings_of(text, minutes=8.0), ("train.minutes",)).settings
     folder = begun.train.output_dir
     folder.mkdir()
     (folder / "run.yaml").write_text(to_yaml(begun), encoding="utf-8")
     # On a larger machine it would be a larger model.
-    monkeypatch.setattr(choosing, "_num_threads", lambda: 64)
+    monkeypatch.setattr(choosing, "thread_count", lambda: 64)
     asked = settings_of(text, minutes=8.0)
     assert choose_settings(asked, ("train.minutes",)).settings == begun
     new = settings_of(text, minutes=8.0, output_dir=text.parent / "new")

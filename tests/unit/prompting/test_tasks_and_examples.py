@@ -201,6 +201,10 @@ def test_data_that_asks_nothing_is_refused(tmp_path):
         ("wsc", {"text": None}, "'text'.*None"),
         ("wsc", {"target": ["it"]}, "'span1_text'"),
         ("wsc", {"candidates": ["x", None]}, "'candidates'"),
+        ("wsc", {"target": {"span1_text": "x", "span2_text": " ", "span2_index": 1}}, "span2_text"),
+        ("xwinograd", {"pronoun_span": []}, "'pronoun_span'"),
+        ("xwinograd", {"pronoun_span": [None, 9]}, "'pronoun_span'"),
+        ("xwinograd", {"tokens": [1, 2, 3, 4, 5, 6, 7, 8]}, "'tokens'"),
         ("record", {"qas": "x"}, "'qas'"),
         ("record", {"passage": {"text": "x", "entities": [{"start": 0}]}}, "'end'"),
         ("multirc", {"passage": {"text": "x", "questions": {"a": 1}}}, "'questions'"),
@@ -210,6 +214,14 @@ def test_nested_records_of_another_shape_are_named(name, change, message):
     task = load_task(name)
     with pytest.raises(ValueError, match=f"place: .*{message}"):
         make_examples(task, {**task.example, **change}, "place")
+
+
+@pytest.mark.parametrize("label", ["[broken", "[" * 100_000])
+def test_several_labels_that_are_no_json_are_named(tmp_path, label):
+    text = "labels: [a, b]\ndecision: several\nclassifier: ['{text}']\n"
+    task = load_task(write_task(tmp_path, text))
+    with pytest.raises(ValueError, match=r"place: the labels .*not a JSON list"):
+        make_examples(task, {"text": "x", "label": label}, "place")
 
 
 def test_labels_that_say_so_are_left_out_and_counted(tmp_path):

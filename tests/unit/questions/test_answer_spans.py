@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 from unblank.metrics.questions import answer_is_exact
-from unblank.questions.spans import find_in_context, text_in_context
+from unblank.questions.answers import FoundAnswer
+from unblank.questions.spans import find_in_context
+
+
+def text_in_context(answer, context):
+    return FoundAnswer.of(answer, 0.0, context).text
 
 
 @pytest.mark.parametrize(

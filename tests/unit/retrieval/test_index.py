@@ -13,6 +13,7 @@ from written_indexes import index_of
 
 from unblank.integrity import file_facts, seal
 from unblank.metrics.words import split_words
+from unblank.retrieval import cutting
 from unblank.retrieval.cutting import cut_passages
 from unblank.retrieval.index import PassageIndex
 from unblank.retrieval.words import search_words
@@ -92,6 +93,33 @@ def test_passages_keep_sentences_whole_where_they_can():
         "Six seven eight nine ten",
         "eleven. Twelve.",
     ]
+
+
+def test_a_full_stop_inside_a_word_or_number_ends_no_sentence():
+    assert list(cut_passages("Pi is 3.14 here. See docs.example.org now.", 4)) == [
+        "Pi is 3.14",
+        "here.",
+        "See docs.example.org",
+        "now.",
+    ]
+    assert list(cut_passages("东京.大阪.", 2)) == ["东京.", "大阪."]
+
+
+@pytest.mark.parametrize("text", ["漢" * 3000, "使用Python编程" * 500, "a,b;" * 1000])
+def test_text_without_spaces_is_cut_between_words_in_one_pass(text, monkeypatch):
+    num_read = 0
+
+    def counting(part):
+        nonlocal num_read
+        num_read += len(part)
+        return split_words(part)
+
+    monkeypatch.setattr(cutting, "split_words", counting)
+    passages = list(cut_passages(text, 7))
+    assert "".join(passages) == text
+    assert num_read < 8 * len(text)
+    whole = split_words(text)
+    assert [word for passage in passages for word in split_words(passage)] == whole
 
 
 def test_pairs_stop_at_marks_and_other_words():

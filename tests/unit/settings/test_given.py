@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from unblank.finetuning.settings import FinetuneSettings
 from unblank.pretraining.settings import PretrainSettings
 from unblank.settings.given import given_names, recipe_beside, refuse_unused
 from unblank.settings.recipes import to_mapping
@@ -56,3 +57,12 @@ def test_a_given_length_takes_the_place_of_the_recipes(given, left):
 def test_two_given_lengths_are_refused():
     with pytest.raises(ValueError, match=r"train\.minutes and train\.max_steps|max_steps and"):
         recipe_beside(PretrainSettings, {"train.minutes", "train.max_steps"}, {})
+
+
+def test_a_preset_and_a_folder_to_start_from_exclude_each_other():
+    for kind in (PretrainSettings, FinetuneSettings):
+        recipe = {"model": {"preset": "base", "decoder_start": "random"}}
+        left = recipe_beside(kind, {"model.init_from"}, recipe)
+        assert left == {"model": {"decoder_start": "random"}}
+        with pytest.raises(ValueError, match=r"model\.preset and model\.init_from"):
+            recipe_beside(kind, {"model.init_from", "model.preset"}, {})

@@ -51,7 +51,7 @@ def test_fields_a_recipe_does_not_name_keep_their_defaults(tmp_path):
             ValueError,
             "'learning_rat' in optim; did you mean",
         ),
-        ("optimm: {}", ValueError, "'optimm'; did you mean optim"),
+        ("optimm: {}", ValueError, "'optimm'; did you mean 'optim'"),
         ("optim: {schedule: cosin}", ValueError, "did you mean 'cosine'"),
         ("train: {max_steps: many}", TypeError, "train.max_steps must be int, got 'many'"),
         ("train: {max_steps: 1.5}", TypeError, "train.max_steps must be int"),

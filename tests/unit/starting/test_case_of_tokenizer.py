@@ -59,3 +59,9 @@ def test_a_continued_run_keeps_its_tokenizer(tmp_path, lowercased, settings):
 def test_another_case_than_that_of_the_continued_run_is_refused(tmp_path, lowercased):
     with pytest.raises(ValueError, match=r"tokenizer\.lowercase"):
         tokenizer_of(tmp_path / "new", lowercased, lowercase=False)
+
+
+@pytest.mark.parametrize(("name", "value"), [("lowercase", False), ("alpha", 0.0)])
+def test_what_an_existing_tokenizer_does_not_use_is_said(tmp_path, lowercased, capsys, name, value):
+    tokenizer_of(tmp_path / "new", path=lowercased, **{name: value})
+    assert f"tokenizer.{name} ignored" in capsys.readouterr().out

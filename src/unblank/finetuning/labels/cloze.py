@@ -17,12 +17,8 @@ from unblank.objectives.cloze import ClozeLossName
 from unblank.plurals import counted
 from unblank.prompting.asking import AS_IT_STANDS, Asking
 from unblank.prompting.examples import TaskExample
-from unblank.prompting.scoring import (
-    ClozePrompt,
-    encode_example,
-    score_examples,
-    score_prompts,
-)
+from unblank.prompting.predicting import predict
+from unblank.prompting.scoring import ClozePrompt, encode_example, score_prompts
 from unblank.prompting.task import ClozeTask
 from unblank.prompting.training import training_examples
 from unblank.prompting.wording import ENGLISH
@@ -152,25 +148,19 @@ class ClozeScorer:
         self, model: PreTrainedModel, examples: Sequence[TaskExample], batch_size: int
     ) -> list[Tensor]:
         """Return the probabilities of each example's candidates, averaged over the patterns."""
-        of_patterns = [
-            score_examples(
-                model,
-                self._data.tokenizer,
-                self._data.task,
-                examples,
-                pattern=number,
-                asking=self._words.held_out,
-                prior=self._words.prior,
-                max_length=self._data.max_length,
-                batch_size=batch_size,
-                layout=self._layout,
-            )
-            for number in self._patterns
-        ]
-        return [
-            torch.stack([scores.softmax(dim=0) for scores in one]).mean(dim=0)
-            for one in zip(*of_patterns, strict=True)
-        ]
+        predictions = predict(
+            model,
+            self._data.tokenizer,
+            self._data.task,
+            examples,
+            patterns=self._patterns,
+            asking=self._words.held_out,
+            prior=self._words.prior,
+            max_length=self._data.max_length,
+            batch_size=batch_size,
+            layout=self._layout,
+        )
+        return [torch.tensor(one.probabilities) for one in predictions]
 
     def are_shortened(self, examples: Sequence[TaskExample]) -> list[bool]:
         """Return for each example whether some of its text does not fit into a pattern."""

@@ -33,7 +33,7 @@ def open_labelled(
     is_classifier: bool,
     prepare_tokenizer: Callable[[PreTrainedTokenizerFast], None] | None,
 ) -> Training:
-    """Return the training: a classifier if asked for or in the model's folder, else by cloze.
+    """Return the training: of a classifier if one is asked for or continued, else in blanks.
 
     The sections of the settings are given one by one; `name` is a task template or the path of a
     YAML file, and `prepare_tokenizer` is called once there is a tokenizer.

@@ -1,7 +1,7 @@
 """What every task with labels needs: its tokenizer, its examples, and the model to start from."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -188,13 +188,18 @@ def split_held_out(
 ) -> tuple[tuple[TaskExample, ...], tuple[TaskExample, ...]]:
     """Return the examples to learn from, and those whose text hashes into the share.
 
-    Equal texts stay together, and so do the questions of a group; the order is kept.
+    Equal texts stay together, and so do the examples of a group, which count as one text; the order
+    is kept.
 
     Raises:
         ValueError: one of the two would be empty.
     """
-    is_held_out = [_place_in_unit(example) < share for example in examples]
-    pairs = list(zip(examples, is_held_out, strict=True))
+    keys = [example.group or number for number, example in enumerate(examples)]
+    texts: dict[Hashable, list[str]] = {}
+    for key, example in zip(keys, examples, strict=True):
+        texts.setdefault(key, []).extend(f"{k}={v}" for k, v in sorted(example.fields.items()))
+    is_held_out = {key: _place_in_unit("\n".join(lines)) < share for key, lines in texts.items()}
+    pairs = [(example, is_held_out[key]) for key, example in zip(keys, examples, strict=True)]
     training = tuple(example for example, is_out in pairs if not is_out)
     held_out = tuple(example for example, is_out in pairs if is_out)
     if not training or not held_out:
@@ -205,8 +210,7 @@ def split_held_out(
     return training, held_out
 
 
-def _place_in_unit(example: TaskExample) -> float:
-    text = example.group or "\n".join(f"{k}={v}" for k, v in sorted(example.fields.items()))
+def _place_in_unit(text: str) -> float:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) / 2**64
 
 

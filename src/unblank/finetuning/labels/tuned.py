@@ -1,8 +1,8 @@
 """A model that answers tasks with labels, opened from the folder of any way to tune it.
 
 Whole models and classifiers, LoRA and trained prompts, in a blank or under a head; also a
-pretrained model that was never tuned. How it was tuned (task, patterns, layout, pooled token) is
-read from what its training wrote beside it.
+pretrained model that was never tuned. How it was tuned (task, patterns, words, layout, pooled
+token) is read from what its training wrote beside it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,9 +24,11 @@ from unblank.finetuning.labels.cloze import ClozeScorer, Words
 from unblank.finetuning.labels.reading import Labelled, StartingPoint
 from unblank.finetuning.labels.settings import ClozeSettings
 from unblank.finetuning.labels.tuned_task import TunedTask, asked_of
+from unblank.finetuning.requirements import WRITING_TASKS
 from unblank.integrity import PROVENANCE_NAME
 from unblank.models.half_weights import answering_model
 from unblank.prompting import ClozeTask, load_task
+from unblank.prompting.asking import AS_IT_STANDS, Asking
 from unblank.prompting.scoring import normalized
 from unblank.settings.choices import Layout, Normalization
 from unblank.settings.recipes import from_mapping
@@ -38,9 +40,6 @@ from unblank.untrusted.opening import config_in, tokenizer_in
 from unblank.untrusted.weight_files import opened_weights
 
 __all__ = ["LabelModel", "has_label_head", "open_label_model", "open_tuned", "tuned_on"]
-
-_NOT_A_TASK = "seq2seq"
-"""What a run on text pairs has in the place of a task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,21 +92,20 @@ class LabelModel:
                 "a GLM, or a classifier"
             )
         cloze = self.tuned_with
-        # By its name without the folder, a task is the same one after a move.
-        is_same = self.tuned_on is not None and Path(self.tuned_on).stem == task.name
+        is_same = _is_same_task(self.tuned_on, task)
         if cloze.scoring is not None:
             task = replace(task, scoring=cloze.scoring)
         numbers = tuple(patterns) or (cloze.patterns if is_same else ())
-        for number in numbers:
-            task.pattern(number)
+        asking = _asking(self.tuned_on, cloze, task)
+        asking.check(task, numbers)
         task, prior = normalized(task, normalization)
         if normalization is None and is_same and cloze.calibrate:
             prior = "pmi"
         data = _labelled(None, task, self.model, self.tokenizer, cloze.max_length)
         chosen = layout or cloze.layout
-        words = Words(prior=prior)
+        words = Words(training=asking, held_out=asking, prior=prior)
         scorer = ClozeScorer(data, patterns=numbers, loss=cloze.loss, layout=chosen, words=words)
-        asked = asked_of(task, patterns=numbers, layout=chosen, prior=prior)
+        asked = asked_of(task, patterns=numbers, layout=chosen, prior=prior, asking=asking)
         return TunedTask(task, self.model, self.tokenizer, scorer, asked)
 
     def _by_head(self, task: ClozeTask, is_asked_otherwise: bool) -> TunedTask:
@@ -185,15 +183,26 @@ def open_tuned(
         ValueError: no task is known, or model and task do not fit.
     """
     require_folder(folder)
-    name = task or tuned_on(folder)
+    known, cloze = _tuned_with(folder)
+    name = task or known
     if name is None:
         raise _unknown_task(folder)
     loaded = load_task(name)
-    for number in patterns:  # before a model is opened
-        loaded.pattern(number)
+    if patterns:  # before a model is opened
+        _asking(known, cloze, loaded).check(loaded, patterns)
     model = open_label_model(folder, loaded, device=device, dtype=dtype)
     asked = loaded if model.head is None else model.head.task
     return model.ask(asked, patterns=patterns, layout=layout, normalization=normalization)
+
+
+def _is_same_task(tuned_on: str | None, task: ClozeTask) -> bool:
+    """Whether a task is the one of the training: by its name alone, as its file may have moved."""
+    return tuned_on is not None and Path(tuned_on).stem == task.name
+
+
+def _asking(tuned_on: str | None, tuned_with: ClozeSettings, task: ClozeTask) -> Asking:
+    """Return in which words a task is asked: as the training was measured, else as it stands."""
+    return Words.of(tuned_with, 0).held_out if _is_same_task(tuned_on, task) else AS_IT_STANDS
 
 
 def _unknown_task(folder: Path) -> ValueError:
@@ -223,7 +232,7 @@ def tuned_on(folder: Path) -> str | None:
 def _tuned_with(folder: Path) -> tuple[str | None, ClozeSettings]:
     """Return the task of a folder's training and how it was asked; the defaults if unknown."""
     settings = training_settings(folder)
-    if settings.get("task") in (None, _NOT_A_TASK):
+    if settings.get("task") in (None, *WRITING_TASKS):
         return None, ClozeSettings()
     names = {field.name for field in fields(ClozeSettings)}
     asked = settings.get("cloze")

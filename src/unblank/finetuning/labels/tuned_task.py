@@ -4,7 +4,7 @@ Shapes: `L` labels or candidates of an example.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 import torch
@@ -15,6 +15,7 @@ from unblank.calibration.record import Calibration, LabelCalibration
 from unblank.finetuning.labels.training import LabelScorer
 from unblank.generation.priors import Prior
 from unblank.prompting import ClozeTask, TaskExample
+from unblank.prompting.asking import AS_IT_STANDS, Asking
 from unblank.settings.choices import Layout
 
 __all__ = ["TunedTask", "asked_of"]
@@ -105,6 +106,7 @@ def asked_of(
     patterns: Sequence[int] = (),
     layout: Layout = "blank",
     prior: Prior | None = None,
+    asking: Asking = AS_IT_STANDS,
 ) -> dict[str, Any]:
     """Return how a model is asked in blanks, as plain values, for calibrations.
 
@@ -113,6 +115,7 @@ def asked_of(
         patterns: numbers of its patterns; none for its own choice.
         layout: how the model answers.
         prior: what is taken off.
+        asking: in which words.
     """
     return {
         "way": "cloze",
@@ -120,4 +123,6 @@ def asked_of(
         "patterns": list(patterns) or [task.default_pattern],
         "layout": layout,
         "normalization": prior or task.scoring,
+        # Left out where a task is asked as it stands, so that older calibrations still count.
+        **{name: value for name, value in asdict(asking).items() if value is not None},
     }

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
@@ -28,6 +28,9 @@ __all__ = [
     "prediction_lines",
     "scores_by_entry",
 ]
+
+_Asked = TypeVar("_Asked")
+_Answered = TypeVar("_Answered")
 
 SCORES: dict[str, tuple["TextMetric", ...]] = {
     "bleu": ("bleu", "chrf"),
@@ -120,18 +123,16 @@ class Answering:
         options = DecodingOptions(
             num_beams=num_beams,
             max_tokens=self.options.max_tokens,
+            min_tokens=self.options.min_tokens,
             length_penalty=self.options.length_penalty if num_beams > 1 else 0.0,
             no_repeat_ngram=self.options.no_repeat_ngram,
         )
-        own = texts[world.rank :: world.size]
 
-        def fill_own() -> list[str]:
-            with torch.inference_mode():
-                filler = Filler(model, tokenizer, options)
-                return [one.text for one in filler.fill(own, batch_size=self.batch_size)]
+        def fill(own: Sequence[str]) -> list[str]:
+            filler = Filler(model, tokenizer, options)
+            return [one.text for one in filler.fill(own, batch_size=self.batch_size)]
 
-        shares = world.gather(world.alone(fill_own, model))
-        return [shares[place % world.size][place // world.size] for place in range(len(texts))]
+        return _shared_out(texts, fill, model, world)
 
     def write(
         self,
@@ -141,21 +142,18 @@ class Answering:
         world: World,
     ) -> list[Generated]:
         """Return what the model writes to some prompts; see `answer`."""
-        own = prompts[world.rank :: world.size]
 
-        def write_own() -> list[Generated]:
-            with torch.inference_mode():
-                return generate_from_ids(
-                    model,
-                    tokenizer,
-                    own,
-                    self.options,
-                    batch_size=self.batch_size,
-                    show_progress=world.is_main,
-                )
+        def write(own: Sequence[Prompt]) -> list[Generated]:
+            return generate_from_ids(
+                model,
+                tokenizer,
+                own,
+                self.options,
+                batch_size=self.batch_size,
+                show_progress=world.is_main,
+            )
 
-        shares = world.gather(world.alone(write_own, model))
-        return [shares[place % world.size][place // world.size] for place in range(len(prompts))]
+        return _shared_out(prompts, write, model, world)
 
     def score(
         self, answers: Sequence[str], sources: Sequence[HeldOutSource], metric: str
@@ -169,6 +167,23 @@ class Answering:
 
         references = [source.references for source in sources]
         return score_texts(answers, references, SCORES[metric], tokenize=self.bleu_tokenizer)
+
+
+def _shared_out(
+    asked: Sequence[_Asked],
+    answer: Callable[[Sequence[_Asked]], list[_Answered]],
+    model: "PreTrainedModel",
+    world: World,
+) -> list[_Answered]:
+    """Return what `answer` makes of all that is asked; each process does every n-th."""
+    own = asked[world.rank :: world.size]
+
+    def answer_own() -> list[_Answered]:
+        with torch.inference_mode():
+            return answer(own)
+
+    shares = world.gather(world.alone(answer_own, model))
+    return [shares[place % world.size][place // world.size] for place in range(len(asked))]
 
 
 def held_out_sources(

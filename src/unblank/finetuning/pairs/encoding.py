@@ -61,15 +61,19 @@ class PairEncoder:
         texts = [reference for pair in pairs for reference in pair.targets]
         targets = list(self._ids([f" {text}" for text in texts] if self.in_blank else texts, name))
         owners = [number for number, pair in enumerate(pairs) for _ in pair.targets]
+        for ids, pair in zip(sources, pairs, strict=True):
+            _require_tokens(ids, pair, "source")
+        for ids, owner in zip(targets, owners, strict=True):
+            _require_tokens(ids, pairs[owner], "target")
         source_lengths = [len(self._laid_out(ids, tag_id)) for ids in sources]
-        long_sources = {
-            number
-            for number, length in enumerate(source_lengths)
-            if length > self.settings.max_source_length
-        }
-        room = self.settings.max_target_length - 1
+        limit, room = self.settings.max_source_length, self.settings.max_target_length - 1
+        long_sources = {n for n, length in enumerate(source_lengths) if length > limit}
         long_targets = [number for number, ids in enumerate(targets) if len(ids) > room]
-        self._refuse(pairs, sources, targets, owners, source_lengths, long_sources, long_targets)
+        if self.settings.too_long == "refuse":
+            for number in sorted(long_sources):
+                _refuse_long(pairs[number], "source", source_lengths[number], limit)
+            for number in long_targets:
+                _refuse_long(pairs[owners[number]], "target", len(targets[number]) + 1, room + 1)
         skipped = set()
         if self.settings.too_long == "skip":
             skipped = long_sources | {owners[number] for number in long_targets}
@@ -137,29 +141,6 @@ class PairEncoder:
         if self.in_blank and blanks:
             return self._laid_out(_cut_far_from_blank(ids, blanks[0], excess, pair.place), tag_id)
         return self._laid_out(ids[:-excess], tag_id)
-
-    def _refuse(
-        self,
-        pairs: Sequence[TextPair],
-        sources: Sequence[Sequence[int]],
-        targets: Sequence[Sequence[int]],
-        owners: Sequence[int],
-        source_lengths: Sequence[int],
-        long_sources: set[int],
-        long_targets: Sequence[int],
-    ) -> None:
-        for number, ids in enumerate(sources):
-            _require_tokens(ids, pairs[number], "source")
-        for number, ids in enumerate(targets):
-            _require_tokens(ids, pairs[owners[number]], "target")
-        if self.settings.too_long != "refuse":
-            return
-        limit = self.settings.max_source_length
-        for number in sorted(long_sources):
-            _refuse_long(pairs[number], "source", source_lengths[number], limit)
-        limit = self.settings.max_target_length
-        for number in long_targets:
-            _refuse_long(pairs[owners[number]], "target", len(targets[number]) + 1, limit)
 
 
 def _cut_far_from_blank(ids: Sequence[int], blank: int, excess: int, place: str) -> Sequence[int]:

@@ -111,7 +111,7 @@ def read_entries(
 
 
 def unused_of_entries(data: FinetuneDataSettings) -> dict[str, str]:
-    """Return what no entry uses, as each names its own sides: dotted name -> why, for messages.
+    """Return settings that are not used where all entries name their own sides, and why.
 
     Raises:
         FileNotFoundError: an entry with `{lang}` matches no file.

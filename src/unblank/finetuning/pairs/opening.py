@@ -191,7 +191,7 @@ def require_writing(family: Family, task: str) -> None:
 
 
 def unused_of_family(family: Family) -> dict[str, str]:
-    """Return what tuning a model of the family does not use: dotted name -> why, for messages."""
+    """Return the settings that a model of the family does not use: dotted name -> why."""
     unused: dict[str, str] = {}
     if "ganlm" not in family.applies:
         unused["ganlm"] = f"a model of the family {family.name} has no discriminator"

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from itertools import product
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 
@@ -100,15 +99,11 @@ def _run(
 
 
 def _finished(settings: FinetuneSettings) -> _Point:
-    results = read_results(settings.train.output_dir)
-    first = results if "scores" in results else _of_first_seed(settings)
+    results = first = read_results(settings.train.output_dir)
+    if "scores" not in results:  # of several seeds, whose summary has means
+        first = read_results(seed_settings(settings, settings.train.seeds[0]).train.output_dir)
     scores = results.get("mean") or results["scores"]
     return _Point(settings, first["metric"], first["higher_is_better"], scores)
-
-
-def _of_first_seed(settings: FinetuneSettings) -> dict[str, Any]:
-    folder = seed_settings(settings, settings.train.seeds[0]).train.output_dir
-    return read_results(folder)
 
 
 def _write(settings: FinetuneSettings, points: list[_Point], best: _Point) -> None:

@@ -93,8 +93,8 @@ class EncoderDecoderConfig(PreTrainedConfig):
 
         Raises:
             ValueError: a number that no model can have, heads that do not divide the width, an
-                unknown activation, a number of buckets that cannot be shared by two directions, or
-                a tokenizer larger than the table.
+                unknown activation, buckets that cannot be shared by two directions or that reach
+                beyond the largest distance, or a tokenizer larger than the table.
         """
         require_possible_sizes(self)
         if self.hidden_act not in ("gelu", "gelu_pytorch_tanh"):
@@ -103,4 +103,12 @@ class EncoderDecoderConfig(PreTrainedConfig):
             raise ValueError(
                 f"relative_bias_buckets is {self.relative_bias_buckets}: it must be an even "
                 "number of at least 4 (half for each direction), or 0 for no bias"
+            )
+        # A quarter of the buckets are for single distances of one direction.
+        most_exact = self.relative_bias_buckets // 4
+        if self.relative_bias_max_distance <= most_exact:
+            raise ValueError(
+                f"relative_bias_max_distance is {self.relative_bias_max_distance}: with "
+                f"{self.relative_bias_buckets} buckets, each distance below {most_exact} has one "
+                f"of its own, so it must be above {most_exact}"
             )

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import GenerationConfig, GenerationMixin
+from transformers import GenerationConfig
 from transformers.cache_utils import EncoderDecoderCache
 from transformers.generation import LogitsProcessorList, SuppressTokensLogitsProcessor
 from transformers.modeling_outputs import BaseModelOutput, Seq2SeqModelOutput
@@ -19,7 +19,7 @@ from transformers.utils import ModelOutput
 from transformers.utils.generic import can_return_tuple
 
 from unblank.examples import IGNORE_INDEX
-from unblank.models.arguments import refuse_early_exit, require_tokens
+from unblank.models.arguments import require_tokens
 from unblank.models.encoder_decoder.configuration import EncoderDecoderConfig
 from unblank.models.encoder_decoder.stacks import (
     Decoder,
@@ -27,6 +27,7 @@ from unblank.models.encoder_decoder.stacks import (
     EncoderDecoderPreTrainedModel,
     real_tokens,
 )
+from unblank.models.generation import CheckedGenerationMixin
 from unblank.models.kept_logits import kept_columns
 from unblank.models.loss import loss_per_item, token_loss
 
@@ -117,7 +118,7 @@ class EncoderDecoderModel(EncoderDecoderPreTrainedModel):
             **kwargs: `output_hidden_states`, `output_attentions` and `return_dict`.
 
         Raises:
-            ValueError: no target or an empty one, or source and target said twice.
+            ValueError: no target or an empty one, or source or target given twice.
         """
         if decoder_input_ids is None and decoder_inputs_embeds is None:
             raise ValueError(
@@ -167,7 +168,7 @@ class EncoderDecoderModel(EncoderDecoderPreTrainedModel):
         )
 
 
-class EncoderDecoderForConditionalGeneration(EncoderDecoderPreTrainedModel, GenerationMixin):
+class EncoderDecoderForConditionalGeneration(EncoderDecoderPreTrainedModel, CheckedGenerationMixin):
     """Encoder and decoder with the tied output head."""
 
     _tied_weights_keys: dict[str, str] = {"lm_head.weight": "model.encoder.embed_tokens.weight"}
@@ -297,12 +298,6 @@ class EncoderDecoderForConditionalGeneration(EncoderDecoderPreTrainedModel, Gene
         self, generation_config: GenerationConfig, *args: Any, **kwargs: Any
     ) -> LogitsProcessorList:
         """Padding and the rows above the tokenizer are never generated."""
-        refuse_early_exit(generation_config)
-        if generation_config.guidance_scale not in (None, 1):
-            raise ValueError(
-                "guidance_scale does not work with an encoder-decoder: transformers would compute "
-                "the unguided logits without a decoder. Leave it out"
-            )
         processors: LogitsProcessorList = super()._get_logits_processor(
             generation_config, *args, **kwargs
         )

@@ -194,7 +194,8 @@ class Decoder(EncoderDecoderPreTrainedModel):
 
         Raises:
             TypeError: an argument that the decoder does not have.
-            ValueError: a bidirectional decoder with a cache, a static cache, or too many tokens.
+            ValueError: a bidirectional decoder with a cache, a static cache, too many tokens, or
+                targets that cannot share the sources.
         """
         check_rest(kwargs)
         if use_cache and past_key_values is None:
@@ -206,10 +207,15 @@ class Decoder(EncoderDecoderPreTrainedModel):
             raise ValueError(
                 "a bidirectional decoder cannot continue from a cache: leave past_key_values out"
             )
-        rows, num_tokens = inputs_embeds.shape[:2]
+        (rows, num_tokens), num_sources = inputs_embeds.shape[:2], encoder_hidden_states.shape[0]
+        if rows % num_sources:
+            raise ValueError(
+                f"the target has {rows} rows and the source {num_sources}: give as many of both, "
+                "or a multiple of targets, of which neighbours share a source"
+            )
         dtype, implementation = compute_dtype(self), self.config._attn_implementation
         warn_without_weights(kwargs.get("output_attentions"), implementation)
-        targets_per_source = rows // encoder_hidden_states.shape[0]
+        targets_per_source = rows // num_sources
         visible, positions = _visibility_and_positions(
             inputs_embeds, attention_mask, num_cached, is_bidirectional
         )

@@ -161,7 +161,7 @@ class GanLMForPreTraining(GanLMForConditionalGeneration, GenerationMixin):
             draw = _Draw(hidden_BTD.detach(), self.lm_head.weight, generator, temperature)
             sentence = None
             if discriminator_reads == "sentence":
-                sentence = _Sentence(input_ids, attention_mask, decoder_input_ids)
+                sentence = _sentence(input_ids, attention_mask, decoder_input_ids)
             detection = self._detect(
                 labels, draw, sampled_ids, source_BSD, attention_mask, sentence
             )
@@ -236,7 +236,7 @@ class GanLMForPreTraining(GanLMForConditionalGeneration, GenerationMixin):
         sampled_BT: Tensor | None,
         source_BSD: Tensor,
         source_mask: Tensor | None,
-        sentence: "_Sentence | None",
+        sentence: tuple[Tensor, Tensor, Tensor] | None,
     ) -> "_Detection":
         config = self.config
         is_content_V = content_ids(
@@ -253,9 +253,13 @@ class GanLMForPreTraining(GanLMForConditionalGeneration, GenerationMixin):
             judged_ND = at_chosen(judged_BTD, is_content)
         else:
             input_ids, is_real, column_BT = full_sentences(
-                sentence.source_ids(), sentence.is_source(), sentence.decoder_input_ids, labels_BT,
-                sampled_BT, is_content_V, config.decoder_start_token_id, filler,
-            )  # fmt: skip
+                *sentence,
+                labels_BT,
+                sampled_BT,
+                is_content_V,
+                config.decoder_start_token_id,
+                filler,
+            )
             judged_BFD = self.judge(input_ids, is_real, source_BSD, source_mask)
             # Elsewhere the column is F, which there is not, and what is taken does not count.
             column_BT = column_BT.clamp(max=judged_BFD.shape[1] - 1)
@@ -356,29 +360,14 @@ def _source_only(cache: EncoderDecoderCache | None) -> EncoderDecoderCache | Non
     return EncoderDecoderCache(DynamicCache(), cache.cross_attention_cache)
 
 
-@dataclass(frozen=True, slots=True)
-class _Sentence:
-    """What a full sentence is put together from."""
-
-    input_ids: Tensor | None
-    attention_mask: Tensor | None
-    decoder_input_ids: Tensor
-
-    def source_ids(self) -> Tensor:
-        """Return int64[B, S].
-
-        Raises:
-            ValueError: if the source was given as embeddings.
-        """
-        if self.input_ids is None:
-            raise ValueError("discriminator_reads 'sentence' needs the source: give input_ids")
-        return self.input_ids
-
-    def is_source(self) -> Tensor:
-        """Return bool[B, S], False on padding."""
-        if self.attention_mask is None:
-            return torch.ones_like(self.source_ids(), dtype=torch.bool)
-        return self.attention_mask.bool()
+def _sentence(
+    input_ids: Tensor | None, source_mask: Tensor | None, decoder_input_ids: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the first arguments of `full_sentences`."""
+    if input_ids is None:
+        raise ValueError("discriminator_reads 'sentence' needs the source: give input_ids")
+    is_source = torch.ones_like(input_ids) if source_mask is None else source_mask
+    return input_ids, is_source.bool(), decoder_input_ids
 
 
 @dataclass(frozen=True, slots=True)

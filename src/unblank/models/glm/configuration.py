@@ -28,7 +28,8 @@ class GlmInfillConfig(PreTrainedConfig):
             the Hugging Face port of the original).
         hidden_dropout_prob: dropout of embeddings and of each sublayer's output.
         attention_probs_dropout_prob: dropout of attention weights.
-        classifier_dropout: dropout before a classification head; None for `hidden_dropout_prob`.
+        classifier_dropout: dropout before the last layer of a classification head; None for
+            `hidden_dropout_prob`.
         classifier_pooled: the token that a classification head reads, the first ("cls") or the
             last ("end").
         layer_norm_eps: epsilon of every LayerNorm.

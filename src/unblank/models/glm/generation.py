@@ -2,8 +2,8 @@
 
 transformers counts columns, and cuts and extends that count in many places (beams, speculative
 decoding, caches). So columns are what it is given as positions; each step translates those of its
-tokens, from the positions of the prompt. `unblank.generation.infill` serves any number of blanks
-and is the better door.
+tokens, from the positions of the prompt. `unblank.generation.infill` fills any number of blanks,
+and is to be preferred.
 
 Shapes: `B` rows, `T` prompt columns, `S` columns of a step.
 """
@@ -12,17 +12,18 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import GenerationConfig, GenerationMixin
+from transformers import GenerationConfig
 from transformers.generation import LogitsProcessorList, SuppressTokensLogitsProcessor
 
-from unblank.models.arguments import refuse_early_exit, require_tokens
+from unblank.models.arguments import require_tokens
+from unblank.models.generation import CheckedGenerationMixin
 from unblank.models.glm.layout import blank_ids, blank_positions, span_start_id
 from unblank.models.glm.part_a import special_ids_of
 
 __all__ = ["BlankGenerationMixin"]
 
 
-class BlankGenerationMixin(GenerationMixin):
+class BlankGenerationMixin(CheckedGenerationMixin):
     """The hooks of `generate` that a model with two position rows must answer itself."""
 
     def generate(
@@ -125,12 +126,6 @@ class BlankGenerationMixin(GenerationMixin):
     def _get_logits_processor(
         self, generation_config: GenerationConfig, *args: Any, **kwargs: Any
     ) -> LogitsProcessorList:
-        refuse_early_exit(generation_config)
-        if generation_config.guidance_scale not in (None, 1):
-            raise ValueError(
-                "guidance_scale does not work with a GLM: transformers would compute the unguided "
-                "logits without the blank. Leave it out"
-            )
         processors: LogitsProcessorList = super()._get_logits_processor(
             generation_config, *args, **kwargs
         )
@@ -170,8 +165,8 @@ def _check_prefix_is_whole(prefix_lengths: Tensor, columns_BS: Tensor) -> None:
     longest = int(prefix_lengths.max())
     if 0 < first < longest or last + 1 < longest:
         raise ValueError(
-            "a GLM reads Part A, the text before <|startofpiece|>, in one step: leave "
-            "prefill_chunk_size out, and continue only from a cache that holds all of Part A"
+            "a GLM reads Part A, the text before <|startofpiece|>, in one step: "
+            "continue only from a cache that holds all of it"
         )
 
 

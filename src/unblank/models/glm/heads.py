@@ -28,7 +28,7 @@ _SINGLE_LABEL = "single_label_classification"
 
 
 class GlmInfillForSequenceClassification(GlmInfillPreTrainedModel):
-    """The classifier baseline: dropout, dense, tanh, dropout, projection of one pooled token.
+    """The classifier baseline: dense, tanh, dropout, projection of one pooled token.
 
     The pooled token is the one of `config.classifier_pooled` unless `pooled_columns` names others.
     """
@@ -147,25 +147,23 @@ class GlmInfillForMultipleChoice(GlmInfillWithHead):
             ValueError: a row without a blank or `[sop]`, or embeddings without the rest.
         """
         given = given_tokens(input_ids, inputs_embeds)
-        examples, choices, tokens = given.shape[:3]
-        rows = examples * choices
-        is_real = None if attention_mask is None else attention_mask.view(rows, tokens)
+        is_real = None if attention_mask is None else attention_mask.flatten(0, 1)
         if position_ids is None or prefix_lengths is None or target_ids is None:
             if input_ids is None:
                 raise ValueError(
                     "with inputs_embeds, give position_ids, prefix_lengths and target_ids"
                 )
             positions, lengths, targets = _choice_rows(
-                input_ids.view(rows, tokens), is_real, self.config
+                input_ids.flatten(0, 1), is_real, self.config
             )
         if position_ids is not None:
-            positions = position_ids.view(2, rows, tokens)
+            positions = position_ids.flatten(1, 2)
         if prefix_lengths is not None:
-            lengths = prefix_lengths.view(rows)
+            lengths = prefix_lengths.flatten()
         if target_ids is not None:
-            targets = target_ids.view(rows, tokens)
+            targets = target_ids.flatten(0, 1)
         outputs = self.model(
-            input_ids=None if input_ids is None else input_ids.view(rows, tokens),
+            input_ids=None if input_ids is None else input_ids.flatten(0, 1),
             inputs_embeds=None if inputs_embeds is None else inputs_embeds.flatten(0, 1),
             attention_mask=is_real,
             position_ids=positions,
@@ -178,7 +176,7 @@ class GlmInfillForMultipleChoice(GlmInfillWithHead):
             logits.float().transpose(1, 2), targets, reduction="none", ignore_index=IGNORE_INDEX
         )
         counts = (targets != IGNORE_INDEX).sum(dim=1).clamp(min=1)
-        scores_BC = (log_p.sum(dim=1) / counts**length_penalty).view(examples, choices)
+        scores_BC = (log_p.sum(dim=1) / counts**length_penalty).view(given.shape[:2])
         return MultipleChoiceModelOutput(
             loss=classifier_loss(scores_BC, labels, _SINGLE_LABEL, num_items_in_batch),
             logits=scores_BC,

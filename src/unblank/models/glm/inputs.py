@@ -1,4 +1,4 @@
-"""The ways in which a GLM is told positions and visibility, each brought into one form.
+"""Positions and visibility of a GLM: the ways to give them, each brought into one form.
 
 Shapes: `B` rows, `T` tokens, `S` cached plus new tokens.
 """
@@ -72,7 +72,7 @@ def visibility(
         branch_ends: int64[B, T].
 
     Raises:
-        ValueError: visibility said twice or not fully.
+        ValueError: visibility given twice, or incompletely.
     """
     rows, tokens = inputs_embeds.shape[:2]
     if segment_ids is None and (is_prefix is not None or branch_ends is not None):

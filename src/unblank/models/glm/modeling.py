@@ -1,6 +1,6 @@
 """GLM as a transformers model: the Transformer, and the tied head that fills blanks.
 
-What is visible to whom can be said in three ways, see `GlmInfillModel.forward`. Labels are aligned
+What is visible to whom can be given in three ways, see `GlmInfillModel.forward`. Labels are aligned
 (the label of a position is the token predicted there), and with labels only the scored positions
 reach the head.
 
@@ -176,7 +176,7 @@ class GlmInfillModel(GlmInfillPreTrainedModel):
 
         Raises:
             TypeError: an argument that the model does not have.
-            ValueError: visibility or positions said twice or not fully, wrong shapes, positions
+            ValueError: visibility or positions given twice or incompletely, wrong shapes, positions
                 that the model does not have, or a static cache.
         """
         check_rest(kwargs)
@@ -228,7 +228,7 @@ class GlmInfillModel(GlmInfillPreTrainedModel):
 
 
 class GlmInfillWithHead(GlmInfillPreTrainedModel):
-    """A GLM with its output head, tied to the token embedding; what it computes, others say."""
+    """A GLM with its output head, tied to the token embedding; subclasses define `forward`."""
 
     _tied_weights_keys: dict[str, str] = {"lm_head.weight": "model.embed_tokens.weight"}
     # Labels are aligned; transformers would pick a shifted loss from the class name.

@@ -1,5 +1,7 @@
 """Cloze questions of tasks with labels: losses equal naive ones, and what is held out."""
 
+import json
+
 import pytest
 import torch
 from labelled_toys import labelled_glm, write_toys
@@ -125,3 +127,21 @@ def test_the_same_examples_are_held_out_of_any_file_and_none_is_learnt(toys):
     assert fewer == tuple(example for example in held_out if example in examples[10:])
     with pytest.raises(ValueError, match=r"\b1\b.*\b0\b"):
         split_held_out(learnt[:1], 0.01)
+
+
+def test_what_is_held_out_does_not_depend_on_the_folder_of_the_file(tmp_path):
+    task = load_task("multirc")
+    passage = task.example["passage"]
+    records = [
+        json.dumps({**task.example, "passage": {**passage, "text": f"{number} {passage['text']}"}})
+        for number in range(40)
+    ]
+    held_out = []
+    for folder in (tmp_path / "here", tmp_path / "there"):
+        folder.mkdir()
+        (folder / "train.jsonl").write_text("\n".join(records))
+        examples = read_examples(task, [folder / "train.jsonl"]).examples
+        out = split_held_out(examples, 0.4)[1]
+        assert all(one in out for one in examples if one.group in {other.group for other in out})
+        held_out.append([one.fields for one in out])
+    assert held_out[0] == held_out[1]

@@ -7,11 +7,15 @@ import pytest
 import torch
 from tiny_glms import tiny_glm
 
+from unblank.engine.parallel import World
 from unblank.families.table import FAMILIES
+from unblank.finetuning.pairs import answers
+from unblank.finetuning.pairs.answers import Answering, held_out_sources
 from unblank.finetuning.pairs.encoding import PairEncoder
 from unblank.finetuning.pairs.text import TextPair
 from unblank.finetuning.run import run_finetune
-from unblank.finetuning.settings import PairSettings
+from unblank.finetuning.settings import GenerationSettings, PairSettings
+from unblank.generation.infill import Filler
 from unblank.tokenization import special_ids
 
 WORDS = "the old grey cat sat on a warm mat and saw one small dog run to some far house"
@@ -59,6 +63,23 @@ def test_references_are_whole_texts(tiny):
     assert pairs.references[0] == ("the old cat sat on a warm mat and saw a.",)
     assert pairs.references[1] == ("one small dog",)
     assert np.array_equal(pairs.owners, [0, 1])
+
+
+def test_held_out_blanks_are_filled_with_the_tokens_that_are_asked_for(tiny, monkeypatch):
+    asked = []
+
+    def filler(model, tokenizer, options):
+        asked.append(options)
+        return Filler(model, tokenizer, options)
+
+    monkeypatch.setattr(answers, "Filler", filler)
+    pairs = encoder(tiny).encode(PAIRS[:1], None, "f")
+    (source,) = held_out_sources([pairs], encoder(tiny).blanks_of, [[0]])
+    settings = GenerationSettings(min_tokens=2, max_tokens=3, no_repeat_ngram=4)
+    world = World(0, 1, torch.device("cpu"))
+    Answering.of(settings, 9).answer(tiny.model, tiny.tokenizer, [source], world)
+    (options,) = asked
+    assert (options.min_tokens, options.max_tokens, options.no_repeat_ngram) == (2, 3, 4)
 
 
 def test_what_does_not_fit_is_refused_or_skipped_and_named(tiny):
