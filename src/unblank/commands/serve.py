@@ -10,6 +10,7 @@ from unblank.commands.parsing import parse_settings
 from unblank.settings.choices import DType
 from unblank.settings.marks import PathText, Positional
 from unblank.settings.ranges import Duration, NotNegative, OneOrMore, Positive, check_values
+from unblank.untrusted.plain_text import read_text
 
 __all__ = ["ServeSettings", "parse", "run"]
 
@@ -89,8 +90,6 @@ class ServeSettings:
         """
         if self.api_key_file is None:
             return os.environ.get(_API_KEY) or None
-        from unblank.untrusted.plain_text import read_text
-
         key = read_text(self.api_key_file).strip()
         if not key:
             raise ValueError(f"{self.api_key_file} is empty: write the key into it")
