@@ -177,6 +177,8 @@ def _read_dictionary(path: Path) -> list[str]:
             raise ValueError(f"{path}, line {number}: {token!r} occurs a second time")
         names.append(token)
         known.add(token)
+    if len(names) == len(_FIRST_TOKENS):
+        raise ValueError(f"{path} is empty: fetch it again, or leave it out")
     return names
 
 

@@ -1,4 +1,4 @@
-"""Text of any origin that is read as a whole, such as the words of a vocabulary."""
+"""Text of any origin that is read as a whole: a vocabulary, a key."""
 
 from pathlib import Path
 
@@ -8,14 +8,17 @@ __all__ = ["read_plain_text"]
 
 
 def read_plain_text(path: Path) -> str:
-    """Return what a text file holds.
+    """Return what a file of text holds.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: it is not UTF-8, or only a git-lfs pointer.
+        OSError: it cannot be read.
+        ValueError: it is not UTF-8, or only a git-lfs pointer; the message names it.
     """
     refuse_pointer(path)
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is damaged, or not UTF-8: {error}") from error
+        raise ValueError(
+            f"{path} is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x} "
+            f"({error.reason}); fetch it again, or save it as UTF-8"
+        ) from None
