@@ -89,7 +89,7 @@ class ServeSettings:
         """
         if self.api_key_file is None:
             return os.environ.get(_API_KEY) or None
-        key = read_text(self.api_key_file).strip()
+        key = read_plain_text(self.api_key_file).strip()
         if not key:
             raise ValueError(f"{self.api_key_file} is empty: write the key into it")
         return key
