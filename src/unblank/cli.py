@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
+from unblank.disk_errors import cannot_write
 from unblank.interruption import REQUESTS, leave, raise_on_signals, received_signal
 from unblank.process import is_main_process
 from unblank.supervision import supervise
@@ -92,6 +94,14 @@ COMMANDS: dict[str, Command] = {
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of writing alone; those on files of ours say which (`unblank.disk_errors`)."""
+_REASONS = {
+    errno.EEXIST: "it is a file, and a folder is needed there: give another path",
+    errno.ENOTDIR: "a file stands where a folder is needed: give another path",
+    errno.EACCES: "you have no permission for it: change that, or give another path",
+    errno.ELOOP: "it is a link that leads back to itself: give what it should lead to",
+    errno.EIO: "the disk fails: give a path on another one",
+}
+"""What to say instead of the system's few words."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -131,7 +141,7 @@ def _end_of(words: Sequence[str]) -> SystemExit | None:
 
 
 def _open_closed_streams() -> None:
-    """Read nothing from a standard stream that is closed, and write what goes there nowhere.
+    """Open the null device in place of a standard stream that is closed.
 
     Python has None in its place, and the next file that is opened would get its number.
     """
@@ -178,9 +188,14 @@ def _dispatch(name: str, *words: str) -> None:
 
 
 def _said_by(error: Exception) -> str:
-    """Return an error's message; of one of the system that names no file, what it was about."""
+    """Return an error's message; of one of the system, what it is about without its number."""
     if type(error) is OSError and error.errno in _FULL and error.filename is None:
         return f"the output cannot be written: {error.strerror}"
+    if isinstance(error, OSError) and error.filename is not None and "[Errno" in str(error):
+        place, number = os.fsdecode(error.filename), error.errno or 0
+        if number in (*_FULL, errno.EROFS):
+            return str(cannot_write(number, Path(place)))
+        return f"cannot use {place}: {_REASONS.get(number, error.strerror)}"
     return str(error)
 
 

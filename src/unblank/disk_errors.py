@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["writes_to"]
+__all__ = ["cannot_write", "writes_to"]
 
 _IN_RUST = re.compile(r"\(os error (\d+)\)")
 _IN_NUMPY = re.compile(r"\d+ requested and \d+ written")
@@ -53,15 +53,15 @@ def writes_to(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         if _IN_NUMPY.fullmatch(str(error)):
-            raise _explained(errno.ENOSPC, path) from error
+            raise cannot_write(errno.ENOSPC, path) from error
         if error.errno not in _ADVICE or not _concerns(error, path):
             raise
-        raise _explained(error.errno, path) from error
+        raise cannot_write(error.errno, path) from error
     except Exception as error:
         found = _IN_RUST.search(str(error))
         if found is None:
             raise
-        raise _explained(int(found.group(1)), path) from error
+        raise cannot_write(int(found.group(1)), path) from error
 
 
 def _concerns(error: OSError, path: Path) -> bool:
@@ -75,7 +75,13 @@ def _concerns(error: OSError, path: Path) -> bool:
     return ours.parent in named.parents and ours.name in named.parts[len(ours.parts) - 1]
 
 
-def _explained(number: int, path: Path) -> CannotWriteError:
+def cannot_write(number: int, path: Path) -> CannotWriteError:
+    """Return an error that says which file or folder cannot be written, why, and what to do.
+
+    Args:
+        number: the system's number of the error.
+        path: of the file or folder.
+    """
     free = ""
     existing = next((folder for folder in path.absolute().parents if folder.is_dir()), None)
     if number in _FULL and existing is not None:

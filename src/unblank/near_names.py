@@ -20,6 +20,10 @@ def did_you_mean(name: object, known: Iterable[object], *, most: int = 1) -> str
 
 def near_paths(path: Path, *, only_folders: bool = False) -> str:
     """Return the end of a message that offers what has a similar name beside a missing path."""
-    beside = [one for one in path.parent.glob("*") if one.is_dir() or not only_folders]
+    beside = [
+        one
+        for one in path.parent.glob("*")
+        if one.name != path.name and (one.is_dir() or not only_folders)
+    ]
     near = get_close_matches(path.name, [one.name for one in beside])
     return f"; did you mean {', '.join(str(path.parent / name) for name in near)}?" if near else ""

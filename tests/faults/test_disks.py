@@ -164,6 +164,18 @@ def test_the_checkpoint_before_stays_whatever_does_not_fit(tokenizer, small_disk
         drop()
 
 
+@pytest.mark.parametrize("number", [errno.EDQUOT, errno.EIO, errno.EROFS])
+def test_a_checkpoint_whose_name_is_not_forced_to_disk_is_named(number, tmp_path, monkeypatch):
+    def fail(path):
+        if path == tmp_path:
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("unblank.engine.checkpoint._force_to_disk", fail)
+    with pytest.raises(CheckpointError, match=rf"step-00000001: {os.strerror(number)}") as raised:
+        write_checkpoint(tmp_path, 1, lambda folder: (folder / "a").write_text("a"))
+    assert "Errno" not in str(raised.value)
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -196,6 +208,45 @@ def test_other_errors_are_left_alone(tmp_path):
         with pytest.raises(type(error)) as raised, writes_to(tmp_path / "out"):
             raise error
         assert raised.value is error
+
+
+@pytest.mark.parametrize("number", [errno.EDQUOT, errno.EIO, errno.EROFS, errno.ENOSPC])
+@pytest.mark.parametrize("step", ["os.fsync", "pathlib.Path.replace"])
+def test_no_step_of_writing_a_file_leaves_half_of_it(step, number, tmp_path, monkeypatch):
+    (tmp_path / "answers").write_text("before")
+
+    def fail(*_):
+        raise OSError(number, os.strerror(number), str(tmp_path / "answers.tmp"))
+
+    monkeypatch.setattr(step, fail)
+    with pytest.raises(OSError, match=rf"cannot write .*answers: {os.strerror(number)}"):
+        write_atomically(tmp_path / "answers", "after")
+    assert [path.name for path in tmp_path.iterdir()] == ["answers"]
+    assert (tmp_path / "answers").read_text() == "before"
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.EDQUOT, "cannot write runs/a.part: Disk quota exceeded"),
+        (errno.EROFS, "cannot write runs/a.part: Read-only file system"),
+        (errno.EIO, "cannot use runs/a.part: the disk fails"),
+        (errno.EACCES, "cannot use runs/a.part: you have no permission"),
+        (errno.EEXIST, "cannot use runs/a.part: it is a file"),
+        (errno.ENOTDIR, "cannot use runs/a.part: a file stands"),
+        (errno.EBUSY, "cannot use runs/a.part: Device or resource busy"),
+    ],
+)
+def test_words_of_the_system_are_not_all_that_is_said(number, said, monkeypatch, capsys):
+    def run(settings):
+        raise OSError(number, os.strerror(number), "runs/a.part")
+
+    monkeypatch.setattr("unblank.commands.recipes.run", run)
+    with pytest.raises(SystemExit):
+        main(["recipes"])
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"unblank recipes: {said}")
+    assert "Errno" not in printed
 
 
 def test_a_line_that_cannot_be_added_names_its_file():

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from unblank.commands.parsing import parse_settings
 from unblank.settings.marks import DataPath, Excludes
-from unblank.settings.ranges import NotNegative, Positive, Seed, check_values
+from unblank.settings.ranges import Duration, NotNegative, Positive, Seed, check_values
 
 __all__ = ["DemoSettings", "parse", "run"]
 
@@ -36,7 +36,7 @@ class DemoSettings:
     documentation inside the installed packages."""
     output: Path = Path("unblank-demo")
     """Folder for the corpus, the model, the metrics and the plot."""
-    minutes: Annotated[Positive[float], Excludes("steps")] = 3.0
+    minutes: Annotated[Duration[Positive[float]], Excludes("steps")] = 3.0
     """Time to train, reading the text included; less gives a worse model. The number of steps is
     found from the first few."""
     steps: Positive[int | None] = None

@@ -9,7 +9,8 @@ from pathlib import Path
 from unblank.commands.parsing import parse_settings
 from unblank.settings.choices import DType
 from unblank.settings.marks import PathText, Positional
-from unblank.settings.ranges import NotNegative, OneOrMore, Positive, check_values
+from unblank.settings.ranges import Duration, NotNegative, OneOrMore, Positive, check_values
+from unblank.untrusted.plain_text import read_plain_text
 
 __all__ = ["ServeSettings", "parse", "run"]
 
@@ -47,9 +48,9 @@ class ServeSettings:
     """Texts that may wait; beyond, requests are told to come again (429)."""
     max_body: Positive[int] = 1_000_000
     """Largest body of a request in bytes."""
-    time_limit: Positive[float] = 120.0
+    time_limit: Duration[Positive[float]] = 120.0
     """Seconds that a request may take, waiting included."""
-    grace: NotNegative[float] = 30.0
+    grace: Duration[NotNegative[float]] = 30.0
     """Seconds for what is under way when the server is asked to end."""
     device: str = "auto"
     """auto (a GPU if there is one), cpu or cuda."""
@@ -89,7 +90,7 @@ class ServeSettings:
         """
         if self.api_key_file is None:
             return os.environ.get(_API_KEY) or None
-        key = self.api_key_file.read_text(encoding="utf-8").strip()
+        key = read_plain_text(self.api_key_file).strip()
         if not key:
             raise ValueError(f"{self.api_key_file} is empty: write the key into it")
         return key

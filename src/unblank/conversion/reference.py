@@ -75,7 +75,7 @@ def read_reference(
         ValueError: damaged, another format, or no case that can be compared.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist: give a file of recorded outputs")
+        raise FileNotFoundError(f"{path} is not a file: give one of recorded outputs")
     recorded = _by_case(_read(path))
     build = _encoder_decoder_cases if is_encoder_decoder else _glm_cases
     built = {

@@ -7,7 +7,7 @@ from unblank.plurals import counted
 from unblank.settings.checks import require
 from unblank.settings.identity import MayChange
 from unblank.settings.marks import PathText
-from unblank.settings.ranges import NotNegative, Positive, Probability, check_values, minimum
+from unblank.settings.ranges import NumProcesses, Positive, Probability, check_values, minimum
 
 __all__ = ["MIXTURE", "DataSettings"]
 
@@ -42,7 +42,7 @@ class DataSettings:
     """Sampling temperature at the end of the schedule; usually 5."""
     temperature_epochs: Positive[int | None] = None
     """Epochs over which the temperature moves from start to end; usually 5."""
-    num_workers: MayChange[NotNegative[int]] = 0
+    num_workers: MayChange[NumProcesses[int]] = 0
     """Number of processes that prepare batches ahead of the training step."""
 
     @property

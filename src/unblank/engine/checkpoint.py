@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from unblank.atomic_folders import new_folder, remove_folder, remove_leftovers
+from unblank.disk_errors import writes_to
 from unblank.integrity import MANIFEST_NAME, FileFacts, facts_of_files, seal
 
 __all__ = [
@@ -76,12 +77,13 @@ def new_checkpoint(
     """
     target = root / step_name(step)
     try:
-        # What is there is damaged: a good one of this step would have been resumed.
-        with new_folder(target, replace=True) as folder:
-            yield folder
-            _write_manifest(folder, known or {})
-        # A rename survives a crash only once the folder that holds the name is on the disk.
-        _force_to_disk(root)
+        with writes_to(target):
+            # What is there is damaged: a good one of this step would have been resumed.
+            with new_folder(target, replace=True) as folder:
+                yield folder
+                _write_manifest(folder, known or {})
+            # A rename survives a crash only once the folder that holds the name is on the disk.
+            _force_to_disk(root)
     except OSError as error:
         raise CheckpointError(cannot_write(root, str(error))) from error
 

@@ -12,6 +12,7 @@ from unblank.settings.checks import require
 from unblank.settings.identity import MayChange, SharesOut
 from unblank.settings.marks import Excludes, PathText
 from unblank.settings.ranges import (
+    Duration,
     NotNegative,
     OpenShare,
     Positive,
@@ -100,7 +101,9 @@ class TrainSettings:
     """Folder of the run: the finished model, checkpoints, metrics."""
     max_steps: NotWithMinutes[Positive[int | None]] = None
     """Optimiser steps."""
-    minutes: Annotated[MayChange[Positive[float | None]], Excludes("train.max_steps")] = None
+    minutes: Annotated[MayChange[Duration[Positive[float | None]]], Excludes("train.max_steps")] = (
+        None
+    )
     """Time of the run instead of max_steps, from reading the text to the last step: before the
     first step some are timed, and the number that fits is fixed: run.yaml has it as max_steps
     beside the minutes."""
@@ -116,7 +119,7 @@ class TrainSettings:
     save_every: MayChange[Positive[int | None]] = None
     """Steps between two checkpoints; the last step is always saved, and so is the step at which a
     signal ends the run."""
-    save_minutes: MayChange[Positive[float | None]] = None
+    save_minutes: MayChange[Duration[Positive[float | None]]] = None
     """Also save a checkpoint when the last one is this many minutes old."""
     keep_checkpoints: MayChange[Positive[int]] = 1
     """Number of latest checkpoints to keep; wsd also keeps the last one before its decay."""
@@ -137,7 +140,7 @@ class TrainSettings:
     shard_group: SharesOut[Positive[int | None]] = None
     """fsdp: processes that hold a model together, such as those of one machine; each such group is
     a replica. Default: all of them."""
-    lost_after: MayChange[Positive[float]] = 300.0
+    lost_after: MayChange[Duration[Positive[float]]] = 300.0
     """Several processes: seconds without a sign of life of one of them after which the others
     end."""
     ema_decay: OpenShare[float | None] = None

@@ -14,6 +14,7 @@ from unblank.settings.ranges import (
     Positive,
     Probability,
     ProperShare,
+    VocabularySize,
     check_values,
     minimum,
 )
@@ -154,7 +155,7 @@ class TokenizerSettings:
     """Folder of a tokenizer. Default: one is trained and kept with the run."""
     kind: Literal["wordpiece", "unigram", "bpe"] | None = None
     """Kind of tokenizer to train. Default: the preset's."""
-    vocab_size: Positive[int | None] = None
+    vocab_size: VocabularySize[Positive[int | None]] = None
     """Number of tokens to train, special tokens included. Default: the preset's."""
     lowercase: MayChange[bool | None] = None
     """Lower-case the text (wordpiece: and drop accents), as the uncased English models do. A run
@@ -167,7 +168,7 @@ class TokenizerSettings:
     p ~ characters**alpha instead of p ~ characters."""
     num_characters: NotNegative[int] = 0
     """Number of characters to draw for that; 0 = as many as there are. A sample is quicker."""
-    num_sentinels: NotNegative[int] = 0
+    num_sentinels: VocabularySize[NotNegative[int]] = 0
     """Number of sentinels [MASK1], [MASK2], ... to reserve (for objective.sentinels and span
     corruption); 0 means 100 for an encoder-decoder, also with an existing vocabulary."""
     extra_tokens: tuple[str, ...] = ()

@@ -27,6 +27,8 @@ from unblank.settings.choices import BlankToken
 from unblank.settings.identity import MayChange, SharesOut
 from unblank.settings.marks import Excludes, PathText
 from unblank.settings.ranges import (
+    Duration,
+    Length,
     LengthPenalty,
     NotNegative,
     NumBeams,
@@ -133,10 +135,10 @@ class PairSettings(MaskRatioSettings):
 
     label_smoothing: ProperShare[float] = 0.1
     """Label smoothing: probability moved from the target token to all others, in [0, 1)."""
-    max_source_length: Positive[int] = 256
+    max_source_length: Length[Positive[int]] = 256
     """Most tokens of a source, special tokens included; if not given, no more than the model has
     positions."""
-    max_target_length: Positive[int] = 128
+    max_target_length: Length[Positive[int]] = 128
     """Most tokens of a target, its end included; if not given, no more than the model has
     positions."""
     too_long: TooLong = "cut"
@@ -209,7 +211,7 @@ class FinetuneTrainSettings(TrainSettings):
     """Length and size of the run, how the model is chosen, and the hardware."""
 
     output_dir: MayChange[Path] = Path("runs/finetune")
-    epochs: MayChange[Positive[float]] = 10.0
+    epochs: MayChange[Duration[Positive[float]]] = 10.0
     """Number of passes over the training examples."""
     max_steps: NotWithMinutes[Positive[int | None]] = None
     """Number of optimiser steps, instead of epochs."""

@@ -20,6 +20,7 @@ from unblank.settings.ranges import (
     Positive,
     PositiveShare,
     Seed,
+    TokensRatio,
     check_values,
     minimum,
 )
@@ -125,7 +126,7 @@ class GenerationOptions(SearchOptions):
 
     max_tokens: Positive[int | None] = None
     """Most tokens of an answer. Default: 200, or what the model has positions for."""
-    max_tokens_ratio: NotNegative[float] = 0.0
+    max_tokens_ratio: TokensRatio[float] = 0.0
     """Tokens to add to max_tokens for each token of the source, as far as the model has
     positions."""
     length_penalty: LengthPenalty[Annotated[float, Needs("num_beams")]] = 1.0

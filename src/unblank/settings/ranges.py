@@ -16,9 +16,12 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 __all__ = [
     "ONE_OR_MORE",
+    "Duration",
+    "Length",
     "LengthPenalty",
     "NotNegative",
     "NumBeams",
+    "NumProcesses",
     "NumSamples",
     "OneOrMore",
     "OpenShare",
@@ -27,6 +30,8 @@ __all__ = [
     "Probability",
     "ProperShare",
     "Seed",
+    "TokensRatio",
+    "VocabularySize",
     "check_count",
     "check_values",
     "minimum",
@@ -60,7 +65,7 @@ def minimum(low: float) -> Bounds:
 
 def _within(low: float, high: float) -> Bounds:
     """Mark a number from `low` to `high`, both included."""
-    return Bounds(f"between {low:g} and {high:g}", low=low, high=high)
+    return Bounds(f"between {low:,} and {high:,}", low=low, high=high)
 
 
 Positive = Annotated[Number, Bounds("above 0", 0, without_low=True)]
@@ -75,15 +80,28 @@ OpenShare = Annotated[Number, Bounds("in (0, 1)", 0, 1, without_low=True, withou
 """A share that is neither nothing nor all."""
 Probability = Annotated[Number, Bounds("in [0, 1]", 0, 1)]
 """A share or a probability, nothing and all included."""
+Length = Annotated[Number, Bounds("at most 1,000,000", high=10**6)]
+"""The tokens of one text or span, of which tables are made: `Length[Positive[int]]`."""
+Duration = Annotated[Number, Bounds("at most 10,000,000", high=10**7)]
+"""Seconds, minutes or epochs: of many more, clocks, calendars and steps make errors."""
+VocabularySize = Annotated[Number, Bounds("at most 10,000,000", high=10**7)]
+"""The tokens of a vocabulary, for all of which room is made at once."""
+TokensRatio = Annotated[Number, _within(0, 1000)]
+"""Tokens of an answer for each of its source."""
 LengthPenalty = Annotated[Number, _within(-10, 10)]
 """A power of the number of tokens; beyond, it overflows for long answers."""
 NumBeams = Annotated[Number, Bounds("between 1 and 1,000", 1, 1000)]
 """Number of beams, each of which takes a row of the cache and all tokens of the vocabulary."""
 NumSamples = Annotated[Number, Bounds("between 1 and 10,000", 1, 10_000)]
 """Number of answers drawn to a text, each of which takes a row of the cache."""
+NumProcesses = Annotated[Number, _within(0, 1000)]
+"""Processes beside the first one."""
 Seed = Annotated[Number, Bounds("0 or more and below 2**63", 0, 2**63 - 1)]
 """A seed of random numbers, in the range of torch's generators."""
 
+
+_COUNT = Bounds("at most 1,000,000,000,000", high=10**12)
+"""Of a whole number without a limit of its own: sums and products of such fit into 64 bits."""
 
 Values = TypeVar("Values")
 
@@ -201,7 +219,8 @@ def _checked_number(value: Any, kind: type, bounds: tuple[Bounds, ...], name: st
         raise TypeError(f"{name} is {value!r}: it must be {said}")
     if not _is_finite(value, kind):
         raise ValueError(f"{name} is {value}: it must be a finite number")
-    for one in bounds:
+    is_limited = any(one.high < math.inf for one in bounds)
+    for one in bounds if is_limited or kind is float else (*bounds, _COUNT):
         if not one.hold(value):
             raise ValueError(f"{name} is {value}: it must be {one.text}")
     return value if type(value) in (int, float) else kind(value)

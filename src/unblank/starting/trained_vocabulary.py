@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from unblank.settings.marks import PathText
-from unblank.settings.ranges import NotNegative, Positive, Probability, check_values
+from unblank.settings.ranges import NotNegative, Positive, Probability, VocabularySize, check_values
 from unblank.tokenization.kinds import TextNormalization, TokenizerKind
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class VocabularySettings:
     kind: TokenizerKind = "wordpiece"
     """wordpiece (as BERT), unigram (as SentencePiece) or bpe (byte-level, as GPT-2)."""
 
-    vocab_size: Positive[int] = 30000
+    vocab_size: VocabularySize[Positive[int]] = 30000
     """Number of tokens, special tokens included."""
 
     lowercase: bool = False
@@ -54,7 +54,7 @@ class VocabularySettings:
     text_unit: Literal["file", "paragraph", "line"] = "file"
     """What a document of a .txt file is: the file, a block between blank lines, or a line."""
 
-    num_sentinels: NotNegative[int] = 0
+    num_sentinels: VocabularySize[NotNegative[int]] = 0
     """Number of sentinel tokens [MASK1], [MASK2], ... to add."""
 
     extra_tokens: tuple[str, ...] = ()

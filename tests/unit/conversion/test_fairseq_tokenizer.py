@@ -149,11 +149,20 @@ def test_a_dictionary_larger_than_the_table_is_refused():
         ("a 5\nb x\n", "line 2: .*'b x'"),
         ("a 5\na 4\n", "line 2: 'a'"),
         ("<unk> 5\n", "line 1: '<unk>'"),
+        ("\n", r"dict\.txt is empty"),
+        (b"a 5\nb\xa8 4\n", r"dict\.txt is not UTF-8: byte 5 is 0xa8"),
     ],
 )
 def test_damaged_dictionaries_are_refused_with_the_line(content, message, tmp_path):
-    (tmp_path / "dict.txt").write_text(content, encoding="utf-8")
+    data = content if isinstance(content, bytes) else content.encode()
+    (tmp_path / "dict.txt").write_bytes(data)
     with pytest.raises(ValueError, match=message):
+        find_vocabulary_files(None, tmp_path).tokens()
+
+
+def test_a_dictionary_that_is_not_utf8_is_named(tmp_path):
+    (tmp_path / "dict.txt").write_bytes(b"caf\xe9 5\n")
+    with pytest.raises(ValueError, match=r"dict\.txt .*UTF-8"):
         find_vocabulary_files(None, tmp_path).tokens()
 
 
