@@ -20,7 +20,7 @@ from unblank.data.splits import find_split
 from unblank.evaluation.fact_files import Fact, read_facts, read_relations
 from unblank.evaluation.fact_questions import AskedFact, ask_facts, score_facts, write_facts
 from unblank.evaluation.language_means import language_means
-from unblank.evaluation.language_split import in_languages
+from unblank.evaluation.language_split import UnknownLanguageError, in_languages
 from unblank.evaluation.options import FactsOptions
 from unblank.evaluation.passage_conditions import Condition, holds_words, passage_conditions
 from unblank.evaluation.results import Score, SuiteResult
@@ -61,7 +61,8 @@ def run_facts(session: Session[FactsOptions], sets: Mapping[str, FactSet]) -> It
     """Yield the scores on the facts of each set, with and without passages.
 
     Raises:
-        ValueError: a file, a fact, an index or a layout that does not fit; the message names it.
+        ValueError: a file, a fact, an index or a layout that does not fit, the message names it; or
+            no set is in a language that is wanted.
         FileNotFoundError: data or an index that is not there.
         ImportError: an index is given, and the extra `retrieval` is missing.
     """
@@ -69,11 +70,15 @@ def run_facts(session: Session[FactsOptions], sets: Mapping[str, FactSet]) -> It
     if options.layout != "blank":
         session.say(f"the model writes no answers of its own in the layout {options.layout}")
     globs = {name: part.files.replace("{lang}", "*") for name, part in sets.items()}
+    is_any = False
     for name, paths in session.files(globs):
         files = _in_languages(session, name, sets[name], paths)
         facts = {file.language: _read(session, name, sets[name], file) for file in files}
         if facts:
+            is_any = True
             yield from _measure(session, name, facts)
+    if not is_any:
+        raise UnknownLanguageError(f"no facts are in {', '.join(options.languages)}")
 
 
 def _in_languages(

@@ -54,7 +54,9 @@ class Blanked:
 
 
 def blank_words(text: str, ratio: float, rng: np.random.Generator) -> Blanked | None:
-    """Return the sentence with a share of its words blanked; None if nothing would be left of it.
+    """Return the sentence with a share of its words blanked.
+
+    None is returned if nothing would be left of it, or if it holds a blank itself.
 
     Args:
         text: words parted by white space.
@@ -121,11 +123,10 @@ def _measure(
 def _blanked(
     session: Session[InfillingOptions], part: NamedTexts, ratio: float, name: str
 ) -> list[Blanked]:
-    numbered = enumerate(part.texts)
     thousandths = round(1000 * ratio)
     drawn = [
         blank_words(text, ratio, np.random.default_rng((session.options.seed, thousandths, number)))
-        for number, text in numbered
+        for number, text in enumerate(part.texts)
     ]
     blanked = [sentence for sentence in drawn if sentence is not None]
     if len(blanked) < len(drawn):
@@ -134,7 +135,7 @@ def _blanked(
             f"they are blanked entirely, or contain {', '.join(BLANK_TOKENS)} themselves"
         )
     if not blanked:
-        raise ValueError(f"{name}: every text is blanked entirely")
+        raise ValueError(f"{name}: no text has words to blank and words to keep")
     return blanked
 
 

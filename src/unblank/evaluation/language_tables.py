@@ -36,13 +36,11 @@ def _languages_table(title: str, scores: Sequence[Score]) -> Table:
     for heading in ("n", *metrics):
         table.add_column(heading, justify="right")
     shown = _with_error if len(metrics) <= _MOST_WITH_ERRORS else _value
+    rows: dict[tuple[str, str], dict[str, Score]] = {}
+    for score in scores:
+        rows.setdefault((score.task, score.language), {})[score.metric] = score
     previous = None
-    for task, language in dict.fromkeys((score.task, score.language) for score in scores):
-        row = {
-            score.metric: score
-            for score in scores
-            if (score.task, score.language) == (task, language)
-        }
+    for (task, language), row in rows.items():
         table.add_row(
             task if task != previous else "",
             language or "-",

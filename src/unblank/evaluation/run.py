@@ -22,7 +22,7 @@ from unblank.evaluation.batch_cache import BatchCache
 from unblank.evaluation.heat_maps import direction_maps, draw_heat_maps, language_maps
 from unblank.evaluation.language_tables import languages_csv, languages_markdown
 from unblank.evaluation.measuring import measure
-from unblank.evaluation.options import EvaluationOptions
+from unblank.evaluation.options import EvaluationOptions, LmEvalOptions
 from unblank.evaluation.pair_plot import draw_pairs
 from unblank.evaluation.results import Score, SuiteResult, plain, results_json
 from unblank.evaluation.session import Session
@@ -63,6 +63,8 @@ _PACKAGES = (
 
 _FOR_ALL = (PairsSuite, WritingSuite, TranslationSuite, QuestionsSuite)
 """Suites that need no blanks in a text."""
+_BESIDE = (".yaml", ".py", ".jsonl")
+"""Endings of what a task of lm-eval may include, and of its data; not of results."""
 
 
 def evaluate(options: EvaluationOptions) -> tuple[list[Score], Path]:
@@ -112,7 +114,7 @@ def _batch_cache(
     task = {
         "config": plain(replace(session.options, output=None)),
         "weights": files,
-        "texts": _text_files(session.options),
+        "texts": _read_files(session),
         "versions": installed_versions(_PACKAGES),
         "shared_by": "lengths",  # what is cached is known by the number of batches
     }
@@ -135,18 +137,27 @@ def _batch_cache(
     world.wait()  # once it is over, nothing is left by any process
 
 
-def _text_files(options: EvaluationOptions) -> list[tuple[str, int, int, int]]:
-    """Return path, size, time of change and number of the files that may be read, an index's too.
+def _read_files(session: Session[EvaluationOptions]) -> list[tuple[str, int, int, int]]:
+    """Return path, size, time of change and number of the files that may be read.
 
-    Of a file at a URL the number stands for its version.
+    These are the texts, an index, and the user's own task files; beside one of lm-eval also what it
+    may include or read. Of a file at a URL the number stands for its version.
     """
+    options = session.options
     if named := getattr(options, "file", ()):
         found = find_entry_files(named)
+    elif isinstance(options, LmEvalOptions):
+        folders = {Path(name).parent for name in options.tasks}
+        found = tuple(path for one in folders for path in one.iterdir() if path.suffix in _BESIDE)
     else:
         found = _files_below(getattr(options, "data", None) or os.environ.get("UNBLANK_DATA"))
     found += _files_below(getattr(options, "retrieve", None))
-    facts = [(str(path), path.stat()) for path in found]
-    return sorted((name, fact.st_size, fact.st_mtime_ns, fact.st_ino) for name, fact in facts)
+    tasks = {Path(name) for name in getattr(options, "tasks", ())}
+    if session.tuned is not None:
+        tasks.add(session.tuned.task.path)
+    found += tuple(path for path in tasks if path.is_file())
+    facts = {str(path): path.stat() for path in found}
+    return sorted((name, one.st_size, one.st_mtime_ns, one.st_ino) for name, one in facts.items())
 
 
 def _files_below(root: str | None) -> tuple[Path, ...]:

@@ -57,7 +57,7 @@ def find_frequencies(session: Session[PairsOptions]) -> TokenFrequencies | None:
         texts = TextFiles(paths=find_files(named))
         core = text_encoder(session.tokenizer)
         for ids in encode_documents(texts, core, np.dtype(np.int64), num_threads=1):
-            counts += np.bincount(ids, minlength=num_tokens)
+            np.add.at(counts, ids, 1)  # no pass over the vocabulary for each document
         if not counts.any():
             raise ValueError(f"there is no text in {texts.shown_paths}")
         session.say(f"token frequencies: {counts.sum():,} tokens of {texts.shown_paths}")

@@ -100,7 +100,7 @@ def _measure(
 ) -> SuiteResult:
     started = time.perf_counter()
     options, texts = session.options, asked.texts
-    title = asked.title.replace(asked.name, name)
+    title = f"{name} {asked.row}".strip()
     session.say(f"{title}: {counted(len(texts), 'source')}")
     template = with_hints(options.source_template or "{text}", asked.target_language)
     answers = generate_texts(

@@ -83,6 +83,15 @@ def measured(model_folder, data_folder, path, **options):
     return content
 
 
+def goes_on(count, config, capsys):
+    """Interrupt a measurement; return whether it went on with what an earlier one had computed."""
+    count.computed.clear()
+    count.stop_after = 1
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(config)
+    return "continuing" in capsys.readouterr().err
+
+
 def test_texts_at_a_url_that_have_changed_are_measured_anew(count, model_folder, results, capsys):
     fsspec = pytest.importorskip("fsspec")
     system, url = fsspec.filesystem("memory"), "memory://measured/texts.jsonl"
@@ -115,6 +124,42 @@ def test_with_another_index_all_is_measured_anew(count, model_folder, tmp_path, 
             with pytest.raises(KeyboardInterrupt):
                 evaluate(config)
             assert ("continuing" in capsys.readouterr().err) == again
+
+
+def test_with_an_edited_task_all_is_measured_anew(count, model_folder, tmp_path, capsys):
+    examples = [{"text": f"a cat {n}", "label": "good"} for n in range(3)]
+    task = tmp_path / "tasks/mood.yaml"
+    config = suite_options("cloze")(
+        model=str(model_folder), tasks=(str(task),), output=tmp_path / "parts.json", batch_size=1,
+        file=(str(write(tmp_path / "mood.jsonl", examples)),),
+    )  # fmt: skip
+    task.parent.mkdir()
+    for words, is_known in (("It is [MASK].", False), ("So [MASK].", False)):
+        task.write_text(
+            f"verbalizer: {{good: warm, bad: cold}}\npatterns: ['{{text}} {words}']\n",
+            encoding="utf-8",
+        )
+        assert goes_on(count, config, capsys) == is_known
+        assert goes_on(count, config, capsys)
+
+
+def test_with_an_edited_task_of_lm_eval_all_is_measured_anew(count, model_folder, tmp_path, capsys):
+    pytest.importorskip("lm_eval")
+    write(tmp_path / "data.jsonl", [{"q": f"a cat {n}"} for n in range(3)])
+    task = tmp_path / "text.yaml"
+    config = suite_options("lm-eval")(
+        model=str(model_folder), tasks=(str(task),) * 3, output=tmp_path / "results/parts.json"
+    )
+    for text, is_known in (("{{q}}", False), ("so {{q}}", False)):
+        task.write_text(
+            f"task: text\ndataset_path: json\ntest_split: test\ndoc_to_target: '{text}'\n"
+            f"dataset_kwargs: {{data_files: {{test: {tmp_path / 'data.jsonl'}}}}}\n"
+            "output_type: loglikelihood_rolling\ndoc_to_text: ''\n"
+            "metric_list: [{metric: word_perplexity}]\n",
+            encoding="utf-8",
+        )
+        assert goes_on(count, config, capsys) == is_known
+        assert goes_on(count, config, capsys)
 
 
 def test_an_interrupted_measurement_goes_on(count, model_folder, data_folder, results):

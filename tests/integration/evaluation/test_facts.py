@@ -136,6 +136,11 @@ def write_languages(folder, names=LANGUAGES, **more):
     return folder
 
 
+def test_languages_without_facts_are_no_empty_measurement(model_folder, tmp_path):
+    with pytest.raises(ValueError, match="sw"):
+        measured(model_folder, write_facts(tmp_path), tasks=("lama_trex",), languages=("sw",))
+
+
 def test_languages_have_rows_of_their_own_and_agree_as_often_as_counted(model_folder, tmp_path):
     write_languages(tmp_path)
     options = suite_options("facts")(
