@@ -5,9 +5,7 @@ last step. The process that writes there holds a lock on it, which the system re
 process ends: what no process owns is removed at the next start.
 """
 
-import os
 import shutil
-import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -19,7 +17,7 @@ from unblank.disk_errors import writes_to
 from unblank.integrity import apply_umask
 from unblank.interruption import half_written
 from unblank.legacy_leftovers import legacy_leftovers
-from unblank.plurals import counted
+from unblank.unfinished import UNFINISHED, lock, remove_unlocked
 
 __all__ = [
     "absent_folders",
@@ -31,8 +29,6 @@ __all__ = [
     "unfinished_folder",
     "used_folder",
 ]
-
-_UNFINISHED = ".unfinished-"
 
 
 def require_new(output: Path) -> None:
@@ -85,10 +81,10 @@ def unfinished_folder(parent: Path, name: str) -> Iterator[Path]:
         OSError: it cannot be made.
     """
     with ExitStack() as stack:
-        with _lock(parent, wait=True):
-            folder = Path(tempfile.mkdtemp(prefix=f".{name}{_UNFINISHED}", dir=parent))
+        with lock(parent, wait=True):
+            folder = Path(tempfile.mkdtemp(prefix=f".{name}{UNFINISHED}", dir=parent))
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
-            stack.enter_context(_lock(folder))
+            stack.enter_context(lock(folder))
         stack.enter_context(half_written(folder))
         yield folder
 
@@ -154,27 +150,21 @@ def remove_leftovers(parent: Path, name: str = "*") -> None:
     Warns:
         UserWarning: with the names of what was deleted.
     """
-    found = [*parent.glob(f".{name}{_UNFINISHED}*"), *legacy_leftovers(parent, name)]
-    removed = []
+    found = [*parent.glob(f".{name}{UNFINISHED}*"), *legacy_leftovers(parent, name)]
     # Lest one is taken for a leftover that is just being made.
-    with _lock(parent, wait=True) if found else nullcontext():
-        for folder in found:
-            with suppress(FileNotFoundError), _lock(folder) as is_ours:
-                if is_ours:
-                    shutil.rmtree(folder, ignore_errors=True)
-                    removed.append(folder)
+    with lock(parent, wait=True) if found else nullcontext():
+        removed = remove_unlocked(found)
     if removed:
         warnings.warn(
-            f"removed {counted(len(removed), 'folder')} that interrupted commands left half "
-            f"written in {parent}: {', '.join(folder.name for folder in removed[:3])}"
-            f"{', ...' * (len(removed) > 3)}",
+            f"removed what interrupted commands left half written in {parent}: "
+            f"{', '.join(path.name for path in removed[:3])}{', ...' * (len(removed) > 3)}",
             stacklevel=2,
         )
 
 
 def _moved_away(folder: Path) -> Path:
     """Give a folder, if there is one, a name of which nothing is expected, and return that."""
-    grave = folder.with_name(f".{folder.name}{_UNFINISHED}removed")
+    grave = folder.with_name(f".{folder.name}{UNFINISHED}removed")
     shutil.rmtree(grave, ignore_errors=True)
     with suppress(FileNotFoundError):
         folder.rename(grave)
@@ -192,26 +182,3 @@ def _temporary(output: Path, parent: Path) -> Iterator[Path]:
         stack.enter_context(used_folder(parent))
         remove_leftovers(parent, escape(output.name))
         yield stack.enter_context(unfinished_folder(parent, output.name))
-
-
-@contextmanager
-def _lock(folder: Path, *, wait: bool = False) -> Iterator[bool]:
-    """Lock a folder for the block, and yield whether that was possible."""
-    if sys.platform == "win32":
-        yield False
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        yield _try_to_lock(descriptor, wait)
-    finally:
-        os.close(descriptor)
-
-
-def _try_to_lock(descriptor: int, wait: bool) -> bool:
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError:  # another process has it, or the file system knows no locks
-        return False
-    return True

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from unblank.call_results import ModelScores, TrainedRun
+from unblank.commands.parsing import settings_of_keywords
 from unblank.in_memory import GivenData
 from unblank.keyword_names import keywords_named
 from unblank.path_arguments import disk_path, given_path, require_path_text
@@ -109,7 +110,7 @@ def evaluate_model(
     if isinstance(given, list | tuple) and not given:
         raise ValueError(f"file is {given!r}, without an entry: leave it out, or give one")
     values = {name: data.named(value, name) for name, value in options.items()}
-    made = from_mapping(kind, {"model": str(folder), "suite": suite, **values})
+    made = settings_of_keywords(kind, {"model": str(folder), "suite": suite, **values})
     with data.written():
         scores, path = evaluate(made)
     return ModelScores(tuple(scores), path)
@@ -199,7 +200,7 @@ def predict_file_stream(
     folder, written = _folder_of(model), disk_path(output, "output")
     with keywords_named(), _given_input(input) as path:
         given = {"model": str(folder), "input": path, "output": written, **options}
-        predicted = predict_to_file(from_mapping(PredictSettings, given))
+        predicted = predict_to_file(settings_of_keywords(PredictSettings, given))
         yield from predicted
     if predicted.report is not None:
         predicted.report.write(written)
@@ -225,7 +226,7 @@ def calibrate_model(
     folder = _folder_of(model)
     with _given_input(data, "data") as path:
         given = {"model": str(folder), "data": path, **options}
-        return calibrate(from_mapping(CalibrateSettings, given))[0]
+        return calibrate(settings_of_keywords(CalibrateSettings, given))[0]
 
 
 def _folder_of(model: str | Path | TrainedRun) -> Path:
@@ -263,7 +264,7 @@ def _file_settings(
         "input": path,
         "output": disk_path(output, "output"),
     }
-    return from_mapping(kind, {**given, **options})
+    return settings_of_keywords(kind, {**given, **options})
 
 
 @keywords_named()
@@ -295,11 +296,11 @@ def show(text: str | PathLike[str] | None = None, **options: Any) -> None:
     named = str(given_path(text, "text")) if isinstance(text, PathLike) else text
     given = _sections(options) | ({} if text is None else {"text": named})
     if "task" in given:
-        show_task(from_mapping(ShowTaskOptions, given), console)
+        show_task(settings_of_keywords(ShowTaskOptions, given), console)
     elif is_asked or shows_pair(options, folders):
-        show_pair(from_mapping(ShowPairOptions, given), console)
+        show_pair(settings_of_keywords(ShowPairOptions, given), console)
     else:
-        show_text(from_mapping(ShowTextOptions, given), console)
+        show_text(settings_of_keywords(ShowTextOptions, given), console)
 
 
 def _run(

@@ -141,7 +141,7 @@ def _end_of(words: Sequence[str]) -> SystemExit | None:
 
 
 def _open_closed_streams() -> None:
-    """Read nothing from a standard stream that is closed, and write what goes there nowhere.
+    """Open the null device in place of a standard stream that is closed.
 
     Python has None in its place, and the next file that is opened would get its number.
     """

@@ -24,7 +24,7 @@ __all__ = ["GivenData"]
 
 @dataclass(slots=True)
 class GivenData:
-    """The data of a call: what it is called is known at once, and it is written when that is asked.
+    """The data of a call: the names of its files are known at once, the files are written later.
 
     Attributes:
         folder: for the files.

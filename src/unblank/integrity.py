@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from unblank.disk_errors import writes_to
+from unblank.unfinished import unfinished_file
 
 __all__ = [
     "ADAPTER_RECORD_NAME",
@@ -241,17 +242,12 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: as for `write_atomically`.
     """
-    replacement = path.with_name(path.name + ".tmp")
-    try:
-        with writes_to(path):
-            with replacement.open("wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            replacement.replace(path)
-    except BaseException:
-        replacement.unlink(missing_ok=True)
-        raise
+    with writes_to(path), unfinished_file(path) as replacement:
+        with replacement.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        replacement.replace(path)
 
 
 def _are_facts(facts: object) -> bool:

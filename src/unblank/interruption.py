@@ -24,7 +24,6 @@ __all__ = [
     "GOING_ON",
     "REQUESTS",
     "SAID",
-    "TOGETHER",
     "Interrupted",
     "Request",
     "allow_signals",
@@ -32,6 +31,7 @@ __all__ = [
     "defer_signals",
     "half_written",
     "ignore_signals",
+    "is_asked_again",
     "leave",
     "raise_on_signals",
     "received_signal",
@@ -43,7 +43,7 @@ REQUESTS = [
 ]
 """The signals, those that the system has."""
 
-TOGETHER = 0.2
+_TOGETHER = 0.2
 """Seconds within which several signals are one request: `timeout` and SLURM send to a process and
 to its group, torchrun passes on what it gets."""
 
@@ -94,6 +94,19 @@ class _State:
 
 
 _state = _State()
+
+
+def is_asked_again(asked_at: float) -> bool:
+    """Return whether a signal that comes now, after a first one, asks to end at once.
+
+    Under torchrun none does: it passes on to each process what that may have got already, however
+    late on a busy machine, and itself ends what is asked twice.
+
+    Args:
+        asked_at: time of the first signal, of `time.monotonic`.
+    """
+    is_by_torchrun = "TORCHELASTIC_RUN_ID" in os.environ
+    return not is_by_torchrun and time.monotonic() - asked_at >= _TOGETHER
 
 
 def received_signal() -> int | None:
@@ -206,14 +219,14 @@ def ignore_signals() -> None:
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
-    now, asked_at = time.monotonic(), _state.asked_at
+    asked_at = _state.asked_at
     if asked_at is not None:
         # If there is one, the watching process sees to a second signal: an exception might break
         # off the cleaning up.
-        if _state.channel is None and now - asked_at >= TOGETHER:
+        if _state.channel is None and is_asked_again(asked_at):
             raise Interrupted(number)
         return
-    _state.asked_at, _state.number = now, number
+    _state.asked_at, _state.number = time.monotonic(), number
     if _state.request is None:
         raise Interrupted(number)
     _state.request.number = number

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unblank.integrity import ADAPTER_RECORD_NAME, CARD_NAME, PROVENANCE_NAME, write_atomically
+from unblank.plurals import counted
 from unblank.tokenization.framing import frame_in
 from unblank.untrusted.json_text import read_json_object
 from unblank.version import __version__
@@ -157,9 +158,10 @@ def _facts(provenance: Mapping[str, Any]) -> list[str]:
         provenance.get("base_model", {}).get("folder"),
         provenance.get("settings", {}).get("model", {}).get("init_from"),
     ]
-    names = dict.fromkeys(Path(origin).name for origin in origins if origin)
-    facts += [f"Made from `{name}`." for name in names]
-    counts = [f"{provenance[name]:,} {name}" for name in ("steps", "tokens") if name in provenance]
+    bases = dict.fromkeys(Path(origin).name for origin in origins if origin)
+    facts += [f"Made from `{name}`." for name in bases]
+    names = {"steps": "step", "tokens": "token"}
+    counts = [counted(provenance[name], one) for name, one in names.items() if name in provenance]
     if counts:
         facts.append(f"Trained for {' and '.join(counts)}.")
     if made_by:

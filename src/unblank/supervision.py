@@ -23,7 +23,7 @@ from unblank.interruption import (
     GOING_ON,
     REQUESTS,
     SAID,
-    TOGETHER,
+    is_asked_again,
     report_to_supervisor,
 )
 from unblank.process import end_with_the_parent
@@ -133,7 +133,7 @@ class _Watch:
             if self.asked is None:
                 self.asked, self.asked_at = number, now
                 self.ends_at = None if self.are_signals_deferred else now + _GRACE
-            elif now - self.asked_at >= TOGETHER:
+            elif is_asked_again(self.asked_at):
                 self.ends_at = now
 
     def _status(self, code: int) -> int:

@@ -1,6 +1,7 @@
 """What killed commands of this and of earlier versions left behind is removed, and nothing else."""
 
 import os
+import signal
 import time
 import warnings
 from pathlib import Path
@@ -18,6 +19,7 @@ from unblank.atomic_folders import (
 from unblank.data.shards import CorpusCache
 from unblank.data.shared_progress import shared_bar
 from unblank.engine.checkpoint import remove_unfinished
+from unblank.integrity import atomic_file, write_atomically
 
 DAY = 24 * 60 * 60
 
@@ -130,3 +132,39 @@ def test_of_two_that_make_the_same_folder_the_second_is_told_that_it_exists(tmp_
         make("second", meanwhile=lambda: make("first"))
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     assert (tmp_path / "model" / "config.json").read_text() == "first"
+
+
+def test_two_that_write_one_file_at_once_both_write_it_whole(tmp_path):
+    path = tmp_path / "known.json"
+    with atomic_file(path) as first:
+        first.write(b"first")
+        first.flush()
+        with atomic_file(path) as second:
+            second.write(b"2nd")
+        assert path.read_bytes() == b"2nd"
+    assert path.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_a_killed_process_left_half_written_goes_with_the_next_one(tmp_path):
+    (tmp_path / "[1].json").write_text("old")
+    if os.fork() == 0:
+        with atomic_file(tmp_path / "[1].json") as file:
+            file.write(b"half")
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.wait()
+    assert len(list(tmp_path.iterdir())) == 2
+    with atomic_file(tmp_path / "other.json"):
+        write_atomically(tmp_path / "[1].json", "new")
+        assert (tmp_path / "[1].json").read_text() == "new"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["[1].json", "other.json"]
+
+
+def test_a_start_removes_half_written_files_too_but_none_in_use(tmp_path):
+    (left := tmp_path / ".recipe.json.unfinished-0123abcd").write_text("half")
+    with atomic_file(tmp_path / "known_text.json") as file:
+        file.write(b"{}")
+        with pytest.warns(UserWarning, match=left.name):
+            CorpusCache(tmp_path)
+        assert not left.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["known_text.json"]

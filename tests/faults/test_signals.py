@@ -278,6 +278,44 @@ def test_a_command_that_cannot_listen_is_ended_and_leaves_nothing(kind, tmp_path
     assert not list(tmp_path.iterdir())
 
 
+FINISHES = """
+import sys, time
+from unblank import cli
+from unblank.interruption import Request, defer_signals
+import unblank.commands.tokenize as command
+def run(settings):
+    with defer_signals(Request()):
+        print("begun", flush=True)
+        ends_at = time.monotonic() + 1.5
+        while time.monotonic() < ends_at:
+            time.sleep(0.01)
+        print("saved", flush=True)
+command.run = run
+sys.argv[1:] = ["tokenize", "--train", "x", "--output", "y"]
+cli.main()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="commands are watched on Linux only")
+@pytest.mark.parametrize(("by_torchrun", "said"), [(False, "begun"), (True, "begun saved")])
+def test_a_second_signal_ends_at_once_unless_torchrun_may_have_passed_it_on(by_torchrun, said):
+    process = subprocess.Popen(
+        [sys.executable, "-c", FINISHES],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **({"TORCHELASTIC_RUN_ID": "run"} if by_torchrun else {})},
+    )
+    begun = process.stdout.readline()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        process.send_signal(number)
+        time.sleep(0.4)
+    rest, errors = process.communicate(timeout=60)
+    assert (begun + rest).split() == said.split()
+    assert process.returncode == STATUS[signal.SIGTERM]
+    assert errors == "unblank tokenize: stopped by SIGTERM\n"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="commands are watched on Linux only")
 @pytest.mark.parametrize(
     ("death", "named"), [("SIGKILL", "memory"), ("SIGSEGV", "a library failed (SIGSEGV)")]

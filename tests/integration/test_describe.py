@@ -11,6 +11,8 @@ from safetensors.torch import load_file, save_file
 import unblank
 from unblank.adapters.settings import LoraSettings
 from unblank.cli import main
+from unblank.conversion.source import open_source
+from unblank.conversion.verify import verify
 from unblank.describing.folder import describe_folder
 from unblank.engine.checkpoint import list_checkpoints
 from unblank.engine.folder_lock import lock_folder
@@ -176,6 +178,21 @@ def test_adapters_and_classifiers_say_their_task(toys, tmp_path):
     tuned = run_finetune(labelled_config(toys, tmp_path / "tuned", train=train))
     first, *_ = describe_folder(tuned).next_commands
     assert first == f"unblank predict {tuned} INPUT OUTPUT"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"architectures": {"a": 1}}, {"architectures": 5}, {"architectures": "Glm"},
+     {"architectures": [5]}, {"model_type": ["glm"]}],
+)  # fmt: skip
+def test_settings_of_another_kind_are_damage(settings, tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    for look in (describe_folder, verify):
+        with pytest.raises(ValueError, match=rf"config\.json is damaged: {next(iter(settings))}"):
+            look(tmp_path)
+    (tmp_path / "pytorch_model.bin").write_bytes(b"")
+    with pytest.raises(ValueError, match=rf"config\.json is damaged: {next(iter(settings))}"):
+        open_source(tmp_path)
 
 
 def test_what_is_no_folder_of_ours_is_said(tmp_path):

@@ -98,6 +98,11 @@ def test_processes_that_could_not_run_are_not_planned(make_config, tmp_path):
         dry_run_pretrain(config, world=3)
     with pytest.raises(ValueError, match="shard_group is 3"):
         dry_run_pretrain(config, world=4)
+    grouped = make_config(
+        model__preset="deltalm-tiny", train__batch_size=4, train__micro_batch_size=2
+    )
+    with pytest.raises(ValueError, match=r"batch_size \(4\) .*micro_batch_size \(2\)"):
+        dry_run_pretrain(grouped, world=4)
     assert not list(tmp_path.iterdir())
 
 

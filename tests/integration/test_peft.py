@@ -3,6 +3,7 @@
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 from tiny_models import encoder_decoder, tiny_unblank
 
 from unblank.models import (
@@ -11,6 +12,7 @@ from unblank.models import (
     GanLMForSequenceClassification,
     GlmInfillForSequenceClassification,
 )
+from unblank.untrusted.adapter import with_adapter
 
 peft = pytest.importorskip("peft", reason="needs the extra peft")
 
@@ -95,6 +97,16 @@ def test_a_classifiers_new_head_is_trained_and_saved_without_naming_it(make, sec
     folder = tmp_path / "adapter" / ("other" if second else "")
     opened = peft.PeftModel.from_pretrained(type(base).from_pretrained(tmp_path / "base"), folder)
     assert torch.equal(opened.eval()(input_ids=IDS).logits, expected)
+
+
+def test_an_adapter_of_another_size_is_named(tmp_path):
+    make, _ = FAMILIES["glm"]
+    peft.get_peft_model(make(), peft.LoraConfig(r=2)).save_pretrained(str(tmp_path))
+    path = tmp_path / "adapter_model.safetensors"
+    narrower = {name: one[:, :1].contiguous() for name, one in load_file(path).items()}
+    save_file(narrower, path)
+    with pytest.raises(ValueError, match=f"{tmp_path}: .*size mismatch"):
+        with_adapter(make(), tmp_path, is_trainable=False)
 
 
 def test_classifiers_of_others_are_as_peft_has_them():

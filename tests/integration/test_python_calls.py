@@ -88,6 +88,40 @@ def test_a_model_is_measured_on_data_in_memory(pretrained):
     assert "perplexity" in repr(found)
 
 
+@pytest.mark.parametrize(
+    ("call", "options", "message"),
+    [
+        ("fill_file", {"stream": True}, "stream and output exclude"),
+        ("fill_file", {"json": True}, "output and json exclude"),
+        ("score_file", {"answers": ["cat", "mat"]}, "answers and output exclude"),
+        ("score_file", {"candidates": ["a"], "content_free": ["b"]}, "content_free has no effect"),
+    ],
+)
+def test_what_a_file_call_would_not_use_is_refused(call, options, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        getattr(unblank, call)("no-model", TEXTS, tmp_path / "out.jsonl", **options)
+
+
+@pytest.mark.parametrize(
+    ("suite", "options", "name"),
+    [
+        ("perplexity", {"text_field": "body"}, "text_field"),
+        ("facts", {"top": [3]}, "top"),
+        ("xquad", {"extract": True, "retrieve": "index"}, "extract"),
+    ],
+)
+def test_what_a_measurement_would_not_use_is_refused(suite, options, name):
+    with pytest.raises(ValueError, match=rf"^{name}\b"):
+        unblank.evaluate("no-model", suite, **options)
+
+
+def test_keywords_with_the_values_of_their_defaults_are_not_in_the_way(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no-model"):
+        unblank.fill_file(
+            "no-model", TEXTS, tmp_path / "out.jsonl", stream=False, retrieve=None, top=5, rules=()
+        )
+
+
 def test_show_prints_a_sample(capsys):
     unblank.show("the cat sat on the mat near the old house.", **{"objective.mask_ratio": 0.4})
     assert "Part A" in capsys.readouterr().out

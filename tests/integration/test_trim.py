@@ -315,7 +315,7 @@ def test_command_prints_what_changed_and_leaves_a_record(tokenizers, tmp_path, c
     assert record["files"]["model.safetensors"]["sha256"]
     with pytest.raises(SystemExit):
         main(["trim", str(source), output, "--corpus", str(corpus), "--coverage", "0.95"])
-    assert "already exists" in capsys.readouterr().err
+    assert "after exists" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

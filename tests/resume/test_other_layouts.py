@@ -16,7 +16,7 @@ from unblank.untrusted.sharded_weights import shapes_in, whole_tensors
 # Dropout is drawn in each process, so only without it the layout changes nothing but sums.
 LASTING = {
     "train.batch_size": 12,
-    "train.micro_batch_size": 2,
+    "train.micro_batch_size": 1,
     "train.ema_decay": 0.9,
     "train.keep_checkpoints": 9,
     "optim.schedule": "constant",
@@ -123,7 +123,9 @@ def test_shards_that_do_not_make_up_a_tensor_are_refused(copy):
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_with_four_two_one_and_three_processes(pretraining):
+@pytest.mark.parametrize("preset", ["tiny", "deltalm-tiny", "ganlm-tiny"])
+def test_a_run_goes_on_with_four_two_one_and_three_processes(pretraining, preset):
+    pretraining.settings["model.preset"] = preset
     in_layouts(pretraining, "moved", (4, "fsdp", 2), (2, "fsdp"), (1, "ddp"), (3, "fsdp"))
     go_on(pretraining, "whole", 4 * STEPS, 1, "ddp")
     require_same_run(pretraining, "moved", "whole")
@@ -134,6 +136,53 @@ def test_a_run_moves_between_shards_and_copies(pretraining):
     in_layouts(pretraining, "moved", (2, "fsdp"), (2, "ddp"), (4, "fsdp", 2), (4, "ddp"))
     go_on(pretraining, "whole", 4 * STEPS, 1, "ddp")
     require_same_run(pretraining, "moved", "whole")
+
+
+FEW = {
+    "model.hidden_dropout": 0.0,
+    "model.attention_dropout": 0.0,
+    "lora.dropout": 0.0,
+    "optim.schedule": "constant",
+    "train.average_last": 1,
+    "train.validate_every": STEPS,
+    "train.save_every": STEPS,
+    "train.log_every": 1,
+    "train.keep_checkpoints": 9,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("method", "preset"), [("lora", "deltalm-tiny"), ("deep-prompt", "tiny")])
+def test_few_parameters_are_tuned_on_with_two_one_and_three_processes(finetuning, method, preset):
+    finetuning.settings |= {"model.preset": preset, "model.num_hidden_layers": 2}
+    finetuning.run("base", **{"train.max_steps": 1})
+    for name in ("preset", "num_hidden_layers", "hidden_size", "num_attention_heads"):
+        del finetuning.settings[f"model.{name}"]
+    del finetuning.settings["tokenizer.path"]
+    few = {
+        **FEW,
+        "train.batch_tokens": 6 * 256,
+        "model.init_from": finetuning.folder / "base",
+        "method": method,
+    }
+    if method != "lora":
+        del few["lora.dropout"]
+    for number, (size, parallel) in enumerate([(2, "fsdp"), (1, "ddp"), (3, "ddp")], start=1):
+        last = {"train.max_steps": number * STEPS, "train.parallel": parallel}
+        printed = finetuning.run_together("moved", size, **few, **last)
+        assert ("from step" in printed) == (number > 1)
+    finetuning.run("whole", **few, **{"train.max_steps": 3 * STEPS})
+    ours, theirs = (finetuning.metrics(output) for output in ("moved", "whole"))
+    assert [line["step"] for line in ours] == [*range(1, 3 * STEPS + 1)]
+    losses = [[line["loss"] for line in lines] for lines in (ours, theirs)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_other_processes_that_would_change_the_batch_are_refused(finetuning):
+    few = {"train.save_every": 1, "train.validate_every": 1, "optim.schedule": "constant"}
+    finetuning.run("tuned", **few, **{"train.max_steps": 1})
+    with pytest.raises(AssertionError, match=r"rows of a step .* was 2, now 3"):
+        finetuning.run_together("tuned", 3, **few, **{"train.max_steps": 2})
 
 
 FULL_FOR_ONE = """

@@ -100,6 +100,8 @@ def test_the_card_of_a_classifier_says_what_its_tokenizer_does(tmp_path):
 def test_the_card_of_an_adapter_names_its_base(tmp_path):
     record = {"base_model": "/home/me/models/base", "base_fingerprint": None}
     AdapterRecord(kind="lora", num_parameters=4096, **record).write(tmp_path)
+    write_card(tmp_path, {"made_by": "unblank 1 finetune", "steps": 1, "tokens": 1})
+    assert "1 step and 1 token." in (tmp_path / "README.md").read_text()
     write_card(tmp_path, {"made_by": "unblank 1 finetune", "steps": 20})
     card = card_of(tmp_path)
     for fact in ("# lora of base", "unblank 1 finetune", "4,096 numbers", "20 steps"):

@@ -30,7 +30,7 @@ def measure_decoding(
         texts: decoded together.
         beams: of the search; 1 is greedy.
         repeats: turns of each contestant.
-        log: where progress is said.
+        log: called with what is being measured.
         least: the ratio that is wanted.
         floor: what is shown of the third contestant, with `{rate}` for its tokens a second.
     """

@@ -18,19 +18,20 @@ def measure_score(size: Size, repeats: int, log: Log) -> list[Section]:
 
 
 def _measure(size: Size, candidates: int, repeats: int, log: Log) -> Section:
+    context = 16 if size.is_toy else _CONTEXT
     arguments = {
         "size": size.name,
         "candidates": candidates,
         "length": _LENGTH,
-        "context": 16 if size.is_toy else _CONTEXT,
+        "context": context,
     }
     contestants = {
         name: Contestant(workload=f"unblank.bench.inference:{builder}", arguments=arguments)
         for name, builder in (("ours", "score_together"), ("each", "score_each"))
     }
     results = race(contestants, repeats, log)
-    each = candidates * scoring_flops(size, _CONTEXT, _LENGTH + 1)
-    together = scoring_flops(size, _CONTEXT, 1 + candidates * _LENGTH)
+    each = candidates * scoring_flops(size, context, _LENGTH + 1)
+    together = scoring_flops(size, context, 1 + candidates * _LENGTH)
     name = f"score, {size.name}, {candidates} candidates"
     row = compare_rates(
         results["ours"],

@@ -6,14 +6,7 @@ from typing import Annotated, Literal
 
 from unblank.settings.choices import DType, Layout, Normalization
 from unblank.settings.marks import DataPath, Excludes, Needs, PathText, Positional
-from unblank.settings.ranges import (
-    NotNegative,
-    NumBeams,
-    OpenShare,
-    Positive,
-    Seed,
-    check_values,
-)
+from unblank.settings.ranges import NotNegative, NumBeams, OpenShare, Positive, Seed, check_values
 
 __all__ = ["AnswerKind", "CalibrateSettings"]
 

@@ -151,7 +151,7 @@ class Calibration:
         write_atomically(folder / CALIBRATION_NAME, seal(record, readable=True))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as plain values, to tell whether two are the same."""
+        """Return it as plain values, by which two can be compared."""
         return asdict(self)
 
 

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Any, Generic, Literal, TypeVar
 
 from unblank.commands.options import Option, options_of
@@ -18,7 +19,7 @@ from unblank.settings.marks import Excludes, Needs, Positional
 from unblank.settings.ranges import Positive, check_values
 from unblank.settings.recipes import from_mapping, read_mapping, to_yaml
 
-__all__ = ["GivenSettings", "Variants", "parse_recipe", "parse_settings"]
+__all__ = ["GivenSettings", "Variants", "parse_recipe", "parse_settings", "settings_of_keywords"]
 
 _Settings = TypeVar("_Settings")
 
@@ -111,6 +112,22 @@ def parse_settings(
         raise _explained(error, variants) from None
     _check_marks(options, given)
     return _made(kind, _with({}, given))
+
+
+def settings_of_keywords(kind: type[_Settings], given: Mapping[str, Any]) -> _Settings:
+    """Return the settings of a command that a Python call gives as keywords.
+
+    A keyword counts as given where its value is not the default.
+
+    Raises:
+        ValueError, TypeError: as for `from_mapping`; also a setting without the one that it needs,
+            or beside one that it excludes.
+    """
+    made, options = from_mapping(kind, given), options_of(kind)
+    values = {option.name: attrgetter(option.name)(made) for option in options}
+    changed = [option for option in options if values[option.name] != option.default]
+    _check_marks(options, {option.name: values[option.name] for option in changed})
+    return made
 
 
 def parse_recipe(
@@ -210,10 +227,12 @@ def _check_marks(options: Sequence[Option], given: Mapping[str, Any]) -> None:
     """Raise ValueError for an option without the one that it needs, or beside one it excludes."""
     flags = {option.name: option.flag for option in options}
     is_given = {
-        name for name, value in given.items() if value is not False and value not in (None, [])
+        option.name
+        for option in options
+        if option.name in given and not _is_nothing(given[option.name], option)
     }
     for option in options:
-        if option.name not in is_given:
+        if option.name not in is_given or given[option.name] is False:
             continue
         for mark in option.marks:
             if isinstance(mark, Needs) and mark.other not in is_given:
@@ -225,6 +244,11 @@ def _check_marks(options: Sequence[Option], given: Mapping[str, Any]) -> None:
                 for other in is_given.intersection(mark.others):
                     both = f"{flags[option.name]} and {flags[other]}"
                     raise ValueError(f"{both} exclude each other: give one of them")
+
+
+def _is_nothing(value: Any, option: Option) -> bool:
+    """Whether a value gives nothing; turning off a switch that is on by default gives something."""
+    return value in (None, [], ()) or (value is False and not option.default)
 
 
 def _made(kind: type[_Settings], mapping: object, path: str = "") -> _Settings:

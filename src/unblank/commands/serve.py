@@ -10,7 +10,6 @@ from unblank.commands.parsing import parse_settings
 from unblank.settings.choices import DType
 from unblank.settings.marks import PathText, Positional
 from unblank.settings.ranges import Duration, NotNegative, OneOrMore, Positive, check_values
-from unblank.untrusted.plain_text import read_text
 
 __all__ = ["ServeSettings", "parse", "run"]
 
@@ -90,7 +89,7 @@ class ServeSettings:
         """
         if self.api_key_file is None:
             return os.environ.get(_API_KEY) or None
-        key = read_text(self.api_key_file).strip()
+        key = read_plain_text(self.api_key_file).strip()
         if not key:
             raise ValueError(f"{self.api_key_file} is empty: write the key into it")
         return key

@@ -154,7 +154,10 @@ def _tables(
             f"difference from {first}, paired by seed, with its standard error and p",
             [
                 ("measure", *others),
-                *((one, *(_told(row.get(name)) for name in others)) for one, row in found.items()),
+                *(
+                    (one, *(_as_text(row.get(name)) for name in others))
+                    for one, row in found.items()
+                ),
             ],
         )
 
@@ -183,7 +186,7 @@ def _by_seed(cells: Sequence[Cell], measure: str, variant: str) -> dict[int, flo
     }
 
 
-def _told(found: Difference | None) -> str:
+def _as_text(found: Difference | None) -> str:
     if found is None:
         return "-"
     assert found.error is not None  # of two seeds or more

@@ -267,7 +267,8 @@ def _evaluated(
         # Variants are scored as each was pretrained, and compared with each other.
         task = task.removesuffix(f" ({score['details'].get('way')})")
         label = measurement.name if task == options.suite else f"{measurement.name}: {task}"
-        values[f"{label}, {score['metric']}"] = score["value"]
+        parts = (label, score["metric"], score["language"])
+        values[", ".join(part for part in parts if part)] = score["value"]
     return values
 
 

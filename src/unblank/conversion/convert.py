@@ -10,13 +10,7 @@ from unblank.conversion.detect import Detection, detect_family
 from unblank.conversion.encoder_plan import plan_encoder
 from unblank.conversion.ganlm import plan_ganlm
 from unblank.conversion.glm import plan_glm
-from unblank.conversion.options import (
-    ConvertOptions,
-    FamilyChoice,
-    FfnOrder,
-    Part,
-    parse_size,
-)
+from unblank.conversion.options import ConvertOptions, FamilyChoice, FfnOrder, Part, parse_size
 from unblank.conversion.plan import ConversionPlan, PlanReader, check_plan
 from unblank.conversion.provenance import provenance_of, write_provenance
 from unblank.conversion.source import Source, open_source

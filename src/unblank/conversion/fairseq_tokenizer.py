@@ -20,8 +20,7 @@ from unblank.conversion.sentencepiece import read_sentencepiece, sentencepiece_c
 from unblank.conversion.vocabulary import find_vocabulary
 from unblank.integrity import file_facts
 from unblank.plurals import numbered
-from unblank.untrusted.lfs_pointer import refuse_pointer
-from unblank.untrusted.plain_text import read_text
+from unblank.untrusted.plain_text import read_plain_text
 
 __all__ = [
     "MASK",
@@ -162,11 +161,10 @@ def _read_dictionary(path: Path) -> list[str]:
     Raises:
         ValueError: a line that is not `token count`, or a token that occurs twice.
     """
-    refuse_pointer(path)
     names = list(_FIRST_TOKENS)
     known = set(names)
     # Only \n ends a line here: pieces may hold other characters that Python takes for line ends.
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
+    for number, line in enumerate(read_plain_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         token, _, count = line.rstrip().removesuffix(" #fairseq:overwrite").rpartition(" ")

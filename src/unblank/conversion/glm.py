@@ -15,13 +15,7 @@ from unblank.conversion.heads import checked_heads
 from unblank.conversion.key_patterns import KeyPatterns, translated
 from unblank.conversion.megatron import check_ranks, merge_ranks, merged_shape
 from unblank.conversion.options import ConvertOptions
-from unblank.conversion.plan import (
-    Action,
-    ConversionPlan,
-    DroppedKey,
-    PlannedTensor,
-    table_shape,
-)
+from unblank.conversion.plan import Action, ConversionPlan, DroppedKey, PlannedTensor, table_shape
 from unblank.conversion.source import Source
 from unblank.models.glm import (
     GlmInfillConfig,

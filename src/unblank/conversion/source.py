@@ -15,6 +15,7 @@ from torch import Tensor
 
 from unblank.conversion.torch_files import read_torch_file
 from unblank.plurals import counted
+from unblank.untrusted.folder import CONFIG_NAME, require_kinds
 from unblank.untrusted.json_text import read_json_object
 from unblank.untrusted.links import refuse_links_out, require_inside, require_plain_name
 from unblank.untrusted.weight_files import INDEX_NAME, opened_weights, places_in_index
@@ -75,7 +76,7 @@ class Source:
         these weights is for the reader to check.
         """
         for folder in dict.fromkeys((self.folder, self.path, self.path.parent)):
-            path = folder / "config.json"
+            path = folder / CONFIG_NAME
             if path.is_file():
                 yield path, read_json_object(path)
 
@@ -111,7 +112,7 @@ def open_source(path: Path) -> Source:
             return _open_tracked(path, name)
     if any(path.glob(_RANK_FILES)):
         return _open_ranks(path, path, ())
-    if (path / "config.json").is_file():
+    if (path / CONFIG_NAME).is_file():
         return _open_transformers(path)
     return _open_single(path)
 
@@ -167,7 +168,8 @@ def _open_ranks(path: Path, folder: Path, evidence: tuple[str, ...]) -> Source:
 
 
 def _open_transformers(path: Path) -> Source:
-    settings = read_json_object(path / "config.json")
+    settings = read_json_object(path / CONFIG_NAME)
+    require_kinds(path / CONFIG_NAME, settings)
     places = next(filter(None, (places_in_index(path / name) for name in _INDEXES)), {})
     files = sorted({path / name for name in places.values()})
     # A checkpoint of a run also holds the state of the optimiser: its weights come first.

@@ -16,6 +16,7 @@ from unblank.families.table import family_of_model
 from unblank.integrity import PROVENANCE_NAME, find_damage, weights_files
 from unblank.models.finite import is_finite
 from unblank.tokenization.vocabulary import count_ids
+from unblank.untrusted.folder import CONFIG_NAME, require_kinds
 from unblank.untrusted.json_text import read_json_object
 from unblank.untrusted.opening import model_in, tokenizer_in
 from unblank.untrusted.weight_files import opened_weights
@@ -79,16 +80,19 @@ def verify(
 
 
 def _settings(folder: Path) -> dict[str, Any]:
-    if not (folder / "config.json").is_file():
-        raise FileNotFoundError(f"{folder} is not a converted folder: it has no config.json")
-    return read_json_object(folder / "config.json")
+    path = folder / CONFIG_NAME
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} is not a converted folder: it has no {CONFIG_NAME}")
+    settings = read_json_object(path)
+    require_kinds(path, settings)
+    return settings
 
 
 def _model_class(folder: Path, settings: dict[str, Any]) -> type[PreTrainedModel]:
     (name, *_) = settings.get("architectures") or [None]
     if name not in unblank.models.__all__:
         raise ValueError(
-            f"{folder / 'config.json'} names {name}, which is not a model of this library: convert "
+            f"{folder / CONFIG_NAME} names {name}, which is not a model of this library: convert "
             "the checkpoint first"
         )
     model_class: type[PreTrainedModel] = getattr(unblank.models, name)
@@ -181,9 +185,9 @@ def _probe_check(model: Any) -> Check:
     """Run a few tokens through the model, without claiming what must come out."""
     tokens = torch.arange(_PROBE_LENGTH).remainder(model.config.vocab_size)[None]
     outputs = model.text_outputs(tokens)
-    is_finite = all(bool(torch.isfinite(output).all()) for output in outputs.values())
+    are_finite = all(map(is_finite, outputs.values()))
     shown = ", ".join(f"{name} {list(output.shape)}" for name, output in outputs.items())
-    return Check("forward", is_finite, f"{shown}, {'' if is_finite else 'not '}finite")
+    return Check("forward", are_finite, f"{shown}, {'' if are_finite else 'not '}finite")
 
 
 def _reference_checks(model: PreTrainedModel, path: Path, tolerance: float) -> Iterator[Check]:

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from unblank.untrusted.json_text import read_json
+from unblank.untrusted.json_text import read_json_object
 from unblank.untrusted.lfs_pointer import refuse_pointer
-from unblank.untrusted.plain_text import read_text
+from unblank.untrusted.plain_text import read_plain_text
 
 __all__ = ["PublishedVocabulary", "find_vocabulary", "read_merges", "read_token_ids"]
 
@@ -68,15 +68,13 @@ def read_token_ids(vocabulary: PublishedVocabulary) -> dict[str, int]:
         ValueError: damaged, or ids that are not 0, 1, 2, ...
     """
     path = vocabulary.files[0]
-    try:
-        if vocabulary.kind == "wordpiece":
-            lines = path.read_text(encoding="utf-8").split("\n")
-            ids = {line.rstrip("\r"): i for i, line in enumerate(lines) if line.strip("\r")}
-        else:
-            ids = read_json(path)
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
-    if not isinstance(ids, dict) or sorted(ids.values()) != list(range(len(ids))) or not ids:
+    if vocabulary.kind == "wordpiece":
+        lines = read_plain_text(path).split("\n")
+        ids = {line.rstrip("\r"): i for i, line in enumerate(lines) if line.strip("\r")}
+    else:
+        ids = read_json_object(path)
+    are_numbers = all(type(one) is int for one in ids.values())
+    if not ids or not are_numbers or sorted(ids.values()) != list(range(len(ids))):
         raise ValueError(
             f"{path} is damaged: its tokens do not have the ids 0, 1, 2, ... once each"
         )
@@ -90,7 +88,7 @@ def read_merges(vocabulary: PublishedVocabulary) -> list[tuple[str, str]]:
         ValueError: a line that is not two pieces.
     """
     path = vocabulary.files[1]
-    lines = read_text(path).split("\n")
+    lines = read_plain_text(path).split("\n")
     pairs = [tuple(line.split()) for line in lines if line.strip() and not line.startswith("#v")]
     for number, pair in enumerate(pairs, start=1):
         if len(pair) != 2:
@@ -110,7 +108,8 @@ def _complete(kind: VocabularyKind, path: Path) -> PublishedVocabulary:
     merges = [
         file for file in path.parent.iterdir() if file.name.lower().endswith(_MERGES_SUFFIXES)
     ]
-    prefix = next(path.name[: -len(end)] for end in _SUFFIXES["bpe"] if path.name.endswith(end))
+    name = path.name.lower()
+    prefix = next(path.name[: -len(end)] for end in _SUFFIXES["bpe"] if name.endswith(end))
     own = [file for file in merges if file.name.startswith(prefix)] if prefix else merges
     if len(own) != 1:
         raise FileNotFoundError(

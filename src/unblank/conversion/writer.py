@@ -16,6 +16,7 @@ from torch import Tensor
 from unblank.conversion.plan import ConversionPlan, PlannedTensor
 from unblank.conversion.source import BLOCK_BYTES, Source, copy_mapped
 from unblank.models.finite import is_finite
+from unblank.untrusted.weight_files import INDEX_NAME
 
 __all__ = ["write_model"]
 
@@ -46,27 +47,21 @@ class _ShardWriter:
         self._waiting_bytes += tensor.nbytes
         self._total_bytes += tensor.nbytes
 
-    def close(self) -> list[Path]:
-        """Write what is left, and the index if there are several files; return the files."""
+    def close(self) -> None:
+        """Write what is left, and the index if there are several files."""
         self._write_shard()
         count = len(self._shards)
         if count == 1:
-            path = self._folder / "model.safetensors"
-            self._temporary(0).rename(path)
-            return [path]
-        paths = []
-        for number in range(count):
+            self._temporary(0).rename(self._folder / "model.safetensors")
+            return
+        places: dict[str, str] = {}
+        for number, names in enumerate(self._shards):
             path = self._folder / f"model-{number + 1:05d}-of-{count:05d}.safetensors"
-            paths.append(self._temporary(number).rename(path))
-        places = {
-            name: path.name
-            for path, names in zip(paths, self._shards, strict=True)
-            for name in names
-        }
+            self._temporary(number).rename(path)
+            places |= dict.fromkeys(names, path.name)
         index = {"metadata": {"total_size": self._total_bytes}, "weight_map": places}
-        path = self._folder / "model.safetensors.index.json"
-        path.write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
-        return paths
+        text = json.dumps(index, indent=2) + "\n"
+        (self._folder / INDEX_NAME).write_text(text, encoding="utf-8")
 
     def _write_shard(self) -> None:
         path = self._temporary(len(self._shards))
@@ -85,11 +80,11 @@ def write_model(
     source: Source,
     folder: Path,
     *,
-    dtype: str | None = None,
-    shard_bytes: int = 5 * 10**9,
-    advance: Callable[[int], None] | None = None,
-) -> list[Path]:
-    """Write weights, configuration and tokenizer of a plan; return the weight files.
+    dtype: str | None,
+    shard_bytes: int,
+    advance: Callable[[int], None] | None,
+) -> None:
+    """Write weights, configuration and tokenizer of a plan.
 
     Args:
         plan: checked by `check_plan`.
@@ -97,7 +92,7 @@ def write_model(
         folder: empty.
         dtype: a key of `_DTYPES`; None keeps the stored types.
         shard_bytes: largest weights file; a larger tensor gets a file of its own.
-        advance: called with the number of weights of each tensor, for a progress bar.
+        advance: called with the number of weights of each tensor, if given.
 
     Raises:
         ValueError: a weight that is not finite, or that `dtype` cannot hold.
@@ -115,11 +110,10 @@ def write_model(
         shards.add(planned.name, tensor)
         if advance is not None:
             advance(tensor.numel())
-    files = shards.close()
+    shards.close()
     _write_config(plan, folder, dtypes.most_common(1)[0][0])
     if plan.tokenizer is not None:
         plan.tokenizer.save_pretrained(folder)
-    return files
 
 
 def _finished(

@@ -1,7 +1,7 @@
 """What a file that is not UTF-8 probably is, so that the advice does not spoil its good lines.
 
-Bytes alone do not say which encoding they are in. What they do say is told: a packed file without
-its ending, a byte order mark, surrogates, one odd line among many of UTF-8.
+Bytes alone do not say which encoding they are in, but they give hints, and these are reported: a
+packed file without its ending, a byte order mark, surrogates, one odd line among many of UTF-8.
 """
 
 import codecs

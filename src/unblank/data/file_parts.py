@@ -1,4 +1,4 @@
-"""Parts of a large file, which several processes read at once: whole lines, or whole paragraphs.
+"""Parts of a large file, which several processes read at once: whole lines, rows or paragraphs.
 
 Where a part ends the next one begins, whoever reads them, so that the parts together are the file.
 """
@@ -22,8 +22,8 @@ def file_parts(
 ) -> "list[FilePart]":
     """Return the parts of a file, of about so many bytes each; none if it cannot be divided.
 
-    Lines of text and of JSON can be found in the middle of a file; what is compressed, or at a
-    URL, is read from its beginning.
+    Lines of text and of JSON can be found in the middle of a file, and rows where quotes are text;
+    what is compressed, or at a URL, is read from its beginning.
 
     Args:
         path: of the file.
@@ -33,17 +33,26 @@ def file_parts(
     if isinstance(path, RemotePath) or compression_of(path):
         return []
     kind = format_of(path)
-    if kind != "JSON lines" and (kind not in ("text", None) or text_unit == "file"):
+    is_text = kind in ("text", None)
+    if text_unit == "file" if is_text else kind not in ("JSON lines", "tab-separated"):
         return []
     size = path.stat().st_size
     count = size // part_bytes
     if count < 2:
         return []
-    by_paragraph = kind != "JSON lines" and text_unit == "paragraph"
+    if kind == "tab-separated" and not _begins_with_a_row(path):
+        return []
+    by_paragraph = is_text and text_unit == "paragraph"
     bounds = [size * number // count for number in range(count + 1)]
     return [
         FilePart.of(path, begin, end, by_paragraph=by_paragraph) for begin, end in pairwise(bounds)
     ]
+
+
+def _begins_with_a_row(path: Path) -> bool:
+    """Return whether the first line of a table is its header, by which all parts are read."""
+    with path.open("rb") as file:
+        return bool(file.readline(_LINE).removeprefix(b"\xef\xbb\xbf").strip())
 
 
 class FilePart(PosixPath):

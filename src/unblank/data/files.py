@@ -131,7 +131,7 @@ class FileSearch:
         """Warn of what was passed over, if anything was."""
         if self._passed_over:
             note = self._note(len(self._seen))
-            warnings.warn(note, stacklevel=1)  # one place: said once a run
+            warnings.warn(note, stacklevel=1)  # the same place, so that a run shows it once
 
     def _files_of(self, entry: Path, fields: tuple[str, ...]) -> Iterator[Path]:
         if isinstance(entry, RemotePath):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unblank.data.files import find_files
+from unblank.data.remote import data_path
 from unblank.languages import find_language
 
 __all__ = [
@@ -64,7 +65,8 @@ def find_language_files(entries: str | Sequence[str]) -> tuple[LanguageFile, ...
         else:
             found = {entry: ""}
         plain += found
-        languages |= {Path(path): language for path, language in found.items()}
+        said = {data_path(path): language for path, language in found.items() if language}
+        languages = said | languages  # of a file that several entries name, the first one counts
     return tuple(LanguageFile(path, languages.get(path, "")) for path in find_files(plain))
 
 

@@ -22,6 +22,7 @@ from unblank.data.hold_out import HashPart
 from unblank.data.language_files import LANGUAGE_FIELD, files_by_language
 from unblank.data.records import read_records
 from unblank.data.sources import TextFiles, TextUnit
+from unblank.data.text_file_cache import file_hash
 from unblank.languages import find_language
 
 __all__ = [
@@ -199,8 +200,7 @@ def _files(
 
 def _divided(path: Path, name: str, cache_dir: Path) -> Path:
     """Return the folder with one file for each language of a file."""
-    with path.open("rb") as file:
-        content = hashlib.file_digest(file, "blake2b").hexdigest()[:24]
+    content = file_hash(path)[:24]
     about = hashlib.blake2b(f"{content} {path.name} {name}".encode(), digest_size=12).hexdigest()
     folder = cache_dir / f"languages-{about}"
     if folder.exists():

@@ -188,26 +188,25 @@ class SourceSchedule:
 
     def locate(self, number: int) -> tuple[int, int]:
         """Return the source of sample `number` and its index among the samples of that source."""
+        before, place, sources, ranks = self._block_of(number)
+        source = int(sources[place])
+        return source, int(before[source]) + int(ranks[place])
+
+    def count_before(self, number: int) -> IntArray:
+        """Return int64[S], how many of the samples before `number` come from each source."""
+        before, place, sources, _ = self._block_of(number)
+        of_block = np.bincount(sources[:place], minlength=len(before))
+        return np.asarray(before + of_block, dtype=np.int64)
+
+    def _block_of(self, number: int) -> tuple[IntArray, int, IntArray, IntArray]:
+        """Return of a sample's block: the counts before it, the sample's place, sources, ranks."""
         phase = self._phases[bisect_right(self._first_samples, number) - 1]
         offset = number - phase.first_sample
         block = phase.block_of(offset)
         begin = phase.begin(block)
         quotas = phase.quotas[phase.begin(block + 1) - begin]
         sources, ranks = _spread(self._seed, phase.first_block + block, tuple(quotas.tolist()))
-        source = int(sources[offset - begin])
-        before = int(phase.taken[source]) + int(phase.drawn_before(block)[source])
-        return source, before + int(ranks[offset - begin])
-
-    def count_before(self, number: int) -> IntArray:
-        """Return int64[S], how many of the samples before `number` come from each source."""
-        phase = self._phases[bisect_right(self._first_samples, number) - 1]
-        offset = number - phase.first_sample
-        block = phase.block_of(offset)
-        begin = phase.begin(block)
-        quotas = phase.quotas[phase.begin(block + 1) - begin]
-        sources, _ = _spread(self._seed, phase.first_block + block, tuple(quotas.tolist()))
-        of_block = np.bincount(sources[: offset - begin], minlength=len(quotas))
-        return np.asarray(phase.taken + phase.drawn_before(block) + of_block, dtype=np.int64)
+        return phase.taken + phase.drawn_before(block), offset - begin, sources, ranks
 
 
 def _check(

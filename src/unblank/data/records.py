@@ -11,6 +11,7 @@ from typing import Any
 from unblank.data.arrow_files import read_arrow
 from unblank.data.csv_rows import read_csv_rows
 from unblank.data.fields import no_field, require_unique
+from unblank.data.file_parts import FilePart
 from unblank.data.formats import format_of
 from unblank.data.json_records import json_line_records, json_records
 from unblank.data.lines import read_lines
@@ -81,16 +82,29 @@ def _csv_rows(path: Path, lines: Iterable[str]) -> _Rows:
         raise ValueError(f"{path}, {error}") from error
 
 
+def _names_of(row: list[str], is_header: bool) -> list[str]:
+    """Return the names of the columns by the first row of a table."""
+    return row if is_header else [str(number) for number, _ in enumerate(row, start=1)]
+
+
+def _names_before(path: Path, has_header: bool) -> list[str]:
+    """Return the names of the columns if the file begins before what is read of it."""
+    if not (isinstance(path, FilePart) and path.bounds[0]):
+        return []
+    _, first = next(_tab_rows(read_lines(path.whole)))
+    return _names_of(first, has_header)
+
+
 def _table_records(path: Path, rows: _Rows, wanted: Sequence[str]) -> Iterator[Record]:
-    names: list[str] = []
+    has_header = not (wanted and all(name.isdecimal() for name in wanted))
+    names = _names_before(path, has_header)
     place, is_empty = str(path), True
     for number, row in rows:
         place = f"{path}, line {number}"
         if row == [""] and len(names) != 1:  # an empty line is a row only of a single column
             continue
         if not names:
-            has_header = not (wanted and all(name.isdecimal() for name in wanted))
-            names = row if has_header else [str(n) for n, _ in enumerate(row, start=1)]
+            names = _names_of(row, has_header)
             require_unique(place, names)
             if has_header:
                 continue
@@ -101,5 +115,5 @@ def _table_records(path: Path, rows: _Rows, wanted: Sequence[str]) -> Iterator[R
         is_empty = False
         yield place, dict(zip(names, row, strict=True))
     absent = [name for name in wanted if is_empty and name not in names]
-    if names and absent:  # which nobody else can see where there are no rows
+    if names and absent:  # a reader looks for its fields in rows, and there are none
         raise ValueError(f"{place}: {no_field(dict.fromkeys(names), absent[0])}")

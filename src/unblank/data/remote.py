@@ -86,13 +86,13 @@ class RemotePath(PosixPath):
         system, key = _system_of(self)
         # A server may be unable to send a part of a file; a stream needs no parts.
         more = {"block_size": 0} if self.scheme in _WEB and not options.get("is_seekable") else {}
-        with _told(self):
+        with _naming_url(self):
             return _Stream(self, system.open(key, "rb", **more))
 
     def stat(self, *_: Any, **__: Any) -> RemoteFacts:  # type: ignore[override]
         """Return the size of the file, and what tells whether it has changed."""
         system, key = _system_of(self)
-        with _told(self):
+        with _naming_url(self):
             info = system.info(key)
         version = next((str(info[name]) for name in _VERSIONS if info.get(name)), None)
         moment = next((info[name] for name in _TIMES if info.get(name)), None)
@@ -155,7 +155,7 @@ def remote_files(path: RemotePath) -> list[tuple[RemotePath, bool]]:
         path.stat()
         return [(path, True)]
     system, key = _system_of(path)
-    with _told(path):
+    with _naming_url(path):
         is_there = system.exists(key)
         matched = [key] if is_there else []
         if not is_there and _PATTERN.search(key):
@@ -188,14 +188,14 @@ class _Stream:
         return bool(self._raw.closed)
 
     def read(self, size: int = -1) -> bytes:
-        with _told(self._path):
+        with _naming_url(self._path):
             return bytes(self._raw.read(size))
 
     def tell(self) -> int:
         return int(self._raw.tell())
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        with _told(self._path):
+        with _naming_url(self._path):
             return int(self._raw.seek(offset, whence))
 
     def readable(self) -> bool:
@@ -222,14 +222,14 @@ def _system_of(path: RemotePath) -> tuple[Any, str]:
             total=None, sock_connect=_SECONDS_TO_CONNECT, sock_read=_SECONDS_OF_SILENCE
         )
         options["client_kwargs"] = {"timeout": limit}
-    with _told(path):
+    with _naming_url(path):
         system, key = fsspec.core.url_to_fs(str(path), **options)
     return system, str(key)
 
 
 @contextmanager
-def _told(path: RemotePath) -> Iterator[None]:
-    """Give an error of a library the URL; each has errors of its own kinds."""
+def _naming_url(path: RemotePath) -> Iterator[None]:
+    """Name the URL in an error of the block; every library raises its own kinds."""
     try:
         yield
     except FileNotFoundError as error:
@@ -244,7 +244,7 @@ def _told(path: RemotePath) -> Iterator[None]:
         raise ImportError(
             f"reading {path} needs the package {package}: {install_command(package)}"
         ) from error
-    except (KeyboardInterrupt, MemoryError):
+    except MemoryError:
         raise
     except Exception as error:
         said = f"{error}" or type(error).__name__

@@ -2,7 +2,7 @@
 
 Streams: one document is in memory at a time (a `.txt` file read as one document, and a `.json` that
 is not an object a line, are the exceptions). A fault in a file is reported with its name and place;
-nothing is predicted or passed over, except documents without any visible character, which are
+nothing is guessed or passed over, except documents without any visible character, which are
 counted.
 """
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from unblank.integrity import read_record, seal, write_atomically
 
-__all__ = ["TextFileCache", "cache_key"]
+__all__ = ["TextFileCache", "cache_key", "file_hash"]
 
 _NAME = "known_text.json"
 
@@ -72,7 +72,7 @@ class TextFileCache:
         found = self._stored_hash(key, facts)
         if found is None:
             is_settled = time.time_ns() - facts[1] > _SETTLED
-            found = _hash_of(path, advance)
+            found = file_hash(path, advance)
             cached = facts if is_settled and _facts_of(path) == facts else None
         else:
             cached = facts
@@ -129,7 +129,8 @@ def _facts_of(path: Path) -> _Facts:
     return [facts.st_size, facts.st_mtime_ns, facts.st_ino]
 
 
-def _hash_of(path: Path, advance: Callable[[int], None]) -> str:
+def file_hash(path: Path, advance: Callable[[int], None] = lambda _: None) -> str:
+    """Return the blake2b hash of a file, perhaps at a URL; arguments as for `digest`."""
     digest = hashlib.blake2b()
     with path.open("rb") as file:
         while piece := file.read(_READ_AT_ONCE):

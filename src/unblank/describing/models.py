@@ -12,6 +12,7 @@ from unblank.describing.vocabulary import vocabulary_facts
 from unblank.describing.weights import size_text, weights_facts
 from unblank.families.table import family_of_model_type
 from unblank.finetuning.labels.tuned import has_label_head, tuned_on
+from unblank.untrusted.folder import CONFIG_NAME, require_kinds
 from unblank.untrusted.json_text import read_json_object
 
 __all__ = ["describe_adapter", "describe_model", "describe_tokenizer_folder"]
@@ -19,7 +20,8 @@ __all__ = ["describe_adapter", "describe_model", "describe_tokenizer_folder"]
 
 def describe_model(path: Path) -> Description:
     """Return what the folder of a model or classifier is."""
-    config = read_json_object(path / "config.json")
+    config = read_json_object(path / CONFIG_NAME)
+    require_kinds(path / CONFIG_NAME, config)
     family = family_of_model_type(config.get("model_type"))
     names = config.get("architectures") or [str(config.get("model_type", "unknown"))]
     is_headed = family is not None and has_label_head(path)

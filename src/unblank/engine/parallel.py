@@ -116,15 +116,24 @@ class World:
         return values
 
 
-def require_equal_shares(batch_size: int, num_processes: int) -> None:
-    """Raise ValueError if processes cannot share a batch equally; it names the nearest numbers."""
-    if not batch_size % num_processes:
+def require_equal_shares(batch_size: int, num_processes: int, group_size: int = 1) -> None:
+    """Raise ValueError if processes cannot share a batch equally; it names the nearest numbers.
+
+    Args:
+        batch_size: rows of an optimiser step.
+        num_processes: that share them.
+        group_size: rows that stay together; they divide the batch.
+    """
+    multiple = num_processes * group_size
+    if not batch_size % multiple:
         return
-    rows = max(round(batch_size / num_processes), 1) * num_processes
-    nearest = _nearest_divisor(batch_size, num_processes)
+    rows = max(round(batch_size / multiple), 1) * multiple
+    nearest = _nearest_divisor(batch_size // group_size, num_processes)
+    together = f" times train.micro_batch_size ({group_size})" if group_size > 1 else ""
     raise ValueError(
         f"train.batch_size ({batch_size}) must be a multiple of the number of processes "
-        f"({num_processes}): set it to {rows}, or start {counted(nearest, 'process', 'processes')}"
+        f"({num_processes}){together}: set it to {rows}, or start "
+        f"{counted(nearest, 'process', 'processes')}"
     )
 
 

@@ -3,7 +3,7 @@
 torchrun keeps it; without torchrun, the first process does. torchrun numbers its restarts on each
 machine by itself, and torch's own names are made of that number. After a process was lost, machines
 count differently, or a process finds the address that a dead one has left. So the first process
-makes up a name, and each other one asks for it by a mark that nobody had before.
+makes up a name, and each other one asks for it by a number that nobody had before.
 """
 
 import os
@@ -34,7 +34,8 @@ def rendezvous(rank: int, size: int, patience: timedelta) -> Any:
         patience: how long anything in the store is waited for.
 
     Raises:
-        ValueError: the variables that torchrun sets lack one, or contradict those of process 0.
+        ValueError: the variables that torchrun sets lack one, or contradict those of another
+            process.
         TimeoutError: another process does not come.
         OSError: the port of process 0 is taken.
     """
@@ -52,9 +53,10 @@ def rendezvous(rank: int, size: int, patience: timedelta) -> Any:
                 f" {error}): choose one that is free"
             ) from error
         awaited = f"process 0 of {size}" if rank else "torchrun"
+        doubt = f", and is no other process RANK {rank}" if rank else ""
         raise TimeoutError(
             f"process {rank} of {size} waited in vain for {awaited} at {place}: was that started, "
-            "and can it be reached from here?"
+            f"can it be reached from here{doubt}?"
         ) from error
     store.set_timeout(patience)
     return PrefixStore(name, store)
@@ -81,46 +83,55 @@ _kept_store = cache(_store)
 
 
 def _ask(store: Any, rank: int, size: int) -> str:
-    mark = uuid4().hex
-    store.set(f"came/{rank}", mark)
-    size_of_main, name = store.get(f"name/{mark}").decode().split()
-    store.set(_knows(name, rank), str(size))
-    _require_same_size(int(size_of_main), size, rank)
-    return str(name)
+    number = store.add(f"came/{rank}", 1)
+    name = str(store.get(f"name/{rank}/{number}").decode())
+    # torchrun gives no rank twice, but may start a process again before it ends the others.
+    if store.add(f"count/{name}/{rank}", 1) > 1 and not is_torchrun_store():
+        store.set(f"twice/{name}", str(rank))
+    store.set(f"knows/{name}/{rank}", str(size))
+    if contradiction := store.get(f"contradiction/{name}").decode():
+        raise ValueError(contradiction)
+    return name
 
 
 def _receive(store: Any, rank: int, size: int) -> str:
     """Give a new name to whoever asks, until every other process knows it."""
-    name, answered = uuid4().hex, set()
-    missing = {*range(size)} - {rank}
+    name = uuid4().hex
+    others = {*range(size)} - {rank}
+    answered = dict.fromkeys(others, 0)
     ends_at = time.monotonic() + _LATEST.total_seconds()
-    while missing:
-        for other in sorted(missing):
-            if store.check([_knows(name, other)]):
-                _require_same_size(size, int(store.get(_knows(name, other))), other)
-                missing.remove(other)
-            elif store.check([f"came/{other}"]):
-                # It may be the mark of one that is gone; then the next one will be another.
-                mark = store.get(f"came/{other}").decode()
-                if mark not in answered:
-                    store.set(f"name/{mark}", f"{size} {name}")
-                    answered.add(mark)
+    contradiction, missing = None, others
+    while missing and contradiction is None:
+        for other in others:
+            # Those of earlier starts, too, of which nobody knows whether they are gone.
+            while answered[other] < store.add(f"came/{other}", 0):
+                answered[other] += 1
+                store.set(f"name/{other}/{answered[other]}", name)
         if time.monotonic() > ends_at:
             raise TimeoutError(
                 f"process 0 of {size} waited in vain for process {min(missing)} of {size}: was that"
                 " started, with the same MASTER_ADDR and MASTER_PORT?"
             )
         time.sleep(_PAUSE)
+        missing = {other for other in missing if not store.check([f"knows/{name}/{other}"])}
+        contradiction = _contradiction(store, name, size, others - missing)
+    store.set(f"contradiction/{name}", contradiction or "")
+    if contradiction is not None:
+        time.sleep(1)  # in which the others read it, before the store is gone
+        raise ValueError(contradiction)
     return name
 
 
-def _knows(name: str, rank: int) -> str:
-    return f"knows/{name}/{rank}"
-
-
-def _require_same_size(size: int, other_size: int, other: int) -> None:
-    if other_size != size:
-        raise ValueError(
-            f"WORLD_SIZE is {size} in process 0, but {other_size} in process {other}: start all "
-            "with the same number"
-        )
+def _contradiction(store: Any, name: str, size: int, come: set[int]) -> str | None:
+    """Return what is wrong with the variables of the processes that have come, or None."""
+    for other in sorted(come):
+        other_size = int(store.get(f"knows/{name}/{other}"))
+        if other_size != size:
+            return (
+                f"WORLD_SIZE is {size} in process 0, but {other_size} in process {other}: start all"
+                " with the same number"
+            )
+    if store.check([f"twice/{name}"]):
+        rank = store.get(f"twice/{name}").decode()
+        return f"two processes have RANK {rank}: give each of the {size} a rank of its own"
+    return None

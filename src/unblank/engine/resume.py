@@ -26,6 +26,7 @@ from unblank.untrusted.weight_files import INDEX_NAME
 
 __all__ = [
     "OWED_NAME",
+    "ROWS_OF_A_STEP",
     "RUN_NAME",
     "TRAINER_NAME",
     "Identity",
@@ -39,6 +40,9 @@ RUN_NAME = "run.yaml"
 TRAINER_NAME = "trainer.json"
 OWED_NAME = "owes_validation"
 """Key in `trainer.json`: whether a signal broke off the validation of the step."""
+
+ROWS_OF_A_STEP = "rows of a step (train.batch_tokens, shared out equally by the processes)"
+"""Name of what another number of processes may change, which older versions did not record."""
 
 _MODEL_FILES = ("model.safetensors", INDEX_NAME)
 _RUN_FILES = (RUN_NAME, CHECKPOINTS_NAME, "metrics.jsonl", *_MODEL_FILES, "config.json")
@@ -217,7 +221,7 @@ def _require_same(before: Mapping[str, Any], now: Identity, folder: Path) -> tup
     What the record lacks, a newer version has added: before, it was as it is by default. What only
     the record has, is not a setting any more.
     """
-    known = {**now.defaults, **before}
+    known = {ROWS_OF_A_STEP: now.settings.get(ROWS_OF_A_STEP), **now.defaults, **before}
     changed = {
         name: f"{name} was {known.get(name)!r}, now {value!r}"
         for name, value in sorted(now.settings.items())

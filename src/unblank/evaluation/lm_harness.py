@@ -38,7 +38,7 @@ from unblank.plurals import counted
 from unblank.progress_bars import counting_bar
 from unblank.tokenization.encoding import encode_between_blanks, encode_texts
 from unblank.tokenization.special import special_ids
-from unblank.untrusted.plain_text import read_text
+from unblank.untrusted.plain_text import read_plain_text
 
 __all__ = [
     "FolderLM",
@@ -321,7 +321,7 @@ def _load(file: Path) -> tuple[TaskManager, list[Any]]:
     """Return the group or the task that a file defines; a group's tasks lie in its folder."""
     if not file.is_file():
         raise FileNotFoundError(f"there is no task file {file}")
-    named = _NAME.findall(read_text(file))
+    named = _NAME.findall(read_plain_text(file))
     if not named:
         raise ValueError(f"{file} names no task: it needs a line `task: NAME`")
     key, name = named[0]

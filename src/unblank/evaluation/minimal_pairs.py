@@ -31,8 +31,6 @@ ACCURACY, BASELINE = "accuracy", "by token frequency"
 
 _ROUNDING = 1e-6
 """Scores that differ by less than this share of themselves are equal: fp32 says no more."""
-
-
 _NAMED = 5
 """Pairs that are named one by one."""
 
@@ -61,6 +59,7 @@ def _parts(
     options = session.options
     own = options.file
     if not own and options.data is not None and options.data.is_file():
+        options.require_no_data_sets("data")
         own = (str(options.data),)
     if own:
         files = find_files(own)

@@ -79,14 +79,21 @@ class DataOptions(EvaluationOptions):
 
     def __post_init__(self) -> None:
         EvaluationOptions.__post_init__(self)
-        if not getattr(self, "file", ()):
-            return
+        if getattr(self, "file", ()):
+            self.require_no_data_sets("file")
+
+    def require_no_data_sets(self, given: str) -> None:
+        """Raise ValueError if a setting chooses among data sets, where own files are measured.
+
+        Args:
+            given: name of the setting that names those files.
+        """
         usual = {field.name: field.default for field in fields(self)}
         for name in ("data", "tasks", "split", "languages"):
-            if name in usual and getattr(self, name) != usual[name]:
+            if name != given and name in usual and getattr(self, name) != usual[name]:
                 raise ValueError(
-                    f"file and {name} exclude each other: your own files are measured instead of "
-                    f"the data sets: leave out one of them"
+                    f"{given} and {name} exclude each other: your own files are measured instead "
+                    "of the data sets: leave out one of them"
                 )
 
 
@@ -176,12 +183,15 @@ class PairsOptions(DataOptions):
     """
 
     suite: PairsSuiteName = "blimp"
+    limit: Positive[int | None] = None
+    """Number of pairs of each paradigm to measure: a fixed random choice, of every file its
+    share."""
     data: Path | None = None
     """Folder of the data sets, or one file of pairs. Default: the environment variable
     UNBLANK_DATA."""
     file: tuple[str, ...] = ()
-    """Your own files instead, with the fields good and bad, and perhaps group: .jsonl, .tsv, .csv
-    (also .gz, .zst) or .parquet."""
+    """Your own files instead: .jsonl, .tsv, .csv (also .gz, .zst) or .parquet, with the fields good
+    and bad, and perhaps group; of choices with those of COPA."""
     by: tuple[SentenceScoring, ...] = ()
     """How a sentence is scored: blanks (each word in turn is blanked), gmask (left to right after
     one blank), causal (left to right without a blank), masked (each token in turn is a [MASK]),

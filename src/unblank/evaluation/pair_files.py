@@ -1,9 +1,11 @@
 """Minimal pairs from files: two sentences, of which one is acceptable and the other is not."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from unblank.data.drawing import draw_from_files
 from unblank.data.records import read_records
 from unblank.evaluation.pair_readers import PAIR_READERS, text_in
 from unblank.evaluation.suites import PairSet
@@ -42,19 +44,23 @@ def read_pairs(part: PairSet, files: Sequence[Path], limit: int | None) -> list[
     Args:
         part: names the fields.
         files: of any kind that `unblank.data.records` reads.
-        limit: most pairs of a paradigm; None for all.
+        limit: most pairs of a paradigm, a fixed random choice, of every file its share; None for
+            all.
 
     Raises:
         ValueError: no pair, a field that is missing or no text, or equal sentences in every pair;
             the message names file and line.
     """
-    counts: dict[tuple[str, str], int] = {}
-    pairs = []
-    for pair in _all_pairs(part, files):
-        key = pair.group, pair.paradigm
-        counts[key] = counts.get(key, 0) + 1
-        if limit is None or counts[key] <= limit:
-            pairs.append(pair)
+    every = list(_all_pairs(part, files))
+    paradigms: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for number, pair in enumerate(every):
+        paradigms[pair.group, pair.paradigm].append(number)
+    drawn = [
+        number
+        for numbers in paradigms.values()
+        for number in draw_from_files(numbers, limit, lambda number: every[number].place)
+    ]
+    pairs = [every[number] for number in sorted(drawn)]
     names = ", ".join(map(str, files))
     if not pairs:
         raise ValueError(f"there is no pair in {names}")

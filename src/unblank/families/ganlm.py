@@ -82,7 +82,7 @@ def _prepare(model: PreTrainedModel, sections: FamilySections, lacking: Sequence
     is_used = _uses_discriminator(sections.ganlm)
     if lacking and is_used:
         raise ValueError(
-            f"the GanLM in {model.name_or_path} has no discriminator: give one that has, or train "
+            "the GanLM of --model.init-from has no discriminator: give one that has, or train "
             "the generator alone with --ganlm.discriminator-weight 0 --ganlm.denoising-weight 0 "
             "(in fine-tuning also --ganlm.branch generator)"
         )

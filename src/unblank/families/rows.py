@@ -37,6 +37,10 @@ class RowKind:
         """Return the rows of a forward pass."""
         return 1 if self.is_forward_pass else micro_batch_size
 
+    def group_size(self, micro_batch_size: int) -> int:
+        """Return how many rows of a batch, as settings count them, one process must take."""
+        return micro_batch_size if self.is_forward_pass else 1
+
     def row_length(self, length: int, micro_batch_size: int) -> int:
         """Return the positions of a row, where `micro_batch_size * length` are one forward pass."""
         return length * micro_batch_size if self.is_forward_pass else length

@@ -10,12 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from unblank.data.settings import MIXTURE
 from unblank.data.shards import SHARDS_NAME
 from unblank.engine.dry_run import DryRun, thrown_away
 from unblank.engine.folder_lock import lock_folder
 from unblank.engine.parallel import World, join_world
 from unblank.engine.results import read_results, write_results
+from unblank.engine.resume import ROWS_OF_A_STEP
 from unblank.engine.run import run
 from unblank.engine.run_spec import RunSpec
 from unblank.engine.training import RunContext, Training
@@ -24,6 +27,7 @@ from unblank.finetuning.labels.cloze import Words
 from unblank.finetuning.labels.opening import open_labelled
 from unblank.finetuning.labels.settings import GridSettings
 from unblank.finetuning.methods import build_method, prompt_for_tokenizer
+from unblank.finetuning.pairs.batches import PairBatches
 from unblank.finetuning.pairs.opening import open_pairs
 from unblank.finetuning.questions.opening import open_questions
 from unblank.finetuning.requirements import (
@@ -225,6 +229,15 @@ def effective_finetune_settings(
     if settings.task in WRITING_TASKS:  # it decides which pairs share a batch
         share = max(train.batch_tokens // num_processes, 1)
         found["train.micro_batch_tokens"] = train.micro_batch_tokens or share
+        batches = PairBatches.of(
+            family_of_run(settings.model).rows,
+            batch_tokens=train.batch_tokens,
+            micro_batch_tokens=train.micro_batch_tokens,
+            longest=settings.seq2seq.max_source_length + settings.seq2seq.max_target_length,
+            num_workers=0,
+            world=World(0, num_processes, torch.device("cpu")),
+        )
+        found[ROWS_OF_A_STEP] = batches.rows_per_step
     return found
 
 

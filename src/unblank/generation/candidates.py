@@ -12,7 +12,7 @@ from unblank.calibration.record import LabelCalibration
 from unblank.families.table import family_of_model
 from unblank.generation.options import GenerationOptions
 from unblank.generation.passages import Passage, behind_passage, log_weights, mix_passages
-from unblank.generation.priors import without_prior
+from unblank.generation.priors import Prior, without_prior
 from unblank.generation.prompts import encode_candidate, read_text
 from unblank.generation.results import CandidateScore, Scores
 from unblank.generation.score import Cloze, score_batch
@@ -191,7 +191,7 @@ class CandidateScorer:
             )
 
     def _without_prior(self, clozes: Sequence[Cloze], found: Sequence[Tensor]) -> list[Tensor]:
-        """Return the scores without what is said of the same tokens in texts without content."""
+        """Return the scores without those of the same tokens in texts without content."""
         bare = [self._cloze(one, ()) for one in self._options.content_free or (MASK_TOKEN,)]
         keys = [tuple(map(tuple, cloze.candidates)) for cloze in clozes]
         different = list(dict.fromkeys(keys))
@@ -207,7 +207,7 @@ class CandidateScorer:
         ]
 
     @property
-    def _prior(self) -> Literal["pmi", "contextual"]:
+    def _prior(self) -> Prior:
         return "pmi" if self._options.normalization == "pmi" else "contextual"
 
     def _cloze(self, text: str, candidates: Sequence[str]) -> Cloze:
@@ -215,7 +215,7 @@ class CandidateScorer:
         tokenizer, blank = self._tokenizer, self._options.blank
         blanked = read_text(tokenizer, special_ids(tokenizer), text, max_positions=limit)
         places = blanked.prompt.blanks
-        if not 0 <= blank < len(places):
+        if blank >= len(places):
             raise ValueError(f"blank is {blank}, but {text!r} has {numbered(len(places), 'blank')}")
         token_ids = [encode_candidate(tokenizer, blanked.parts, blank, one) for one in candidates]
         # Position 0 inside the span is that of the text, and [sop] takes position 1.

@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING, Any
 from unblank.calibration.record import FillCalibration
 from unblank.generation.building import fill_setup
 from unblank.generation.constraining import AnswerConstraints, TextRules, rules_of_each
-from unblank.generation.decode import (
-    decode_in_batches,
-    in_batches,
-    stream_tokens,
-)
+from unblank.generation.decode import decode_in_batches, in_batches, stream_tokens
 from unblank.generation.options import DecodingOptions, FillingOrder
 from unblank.generation.order_scores import OrderScores, score_in_all_orders
 from unblank.generation.orders import MOST_TRIED_BLANKS, SurestFirst

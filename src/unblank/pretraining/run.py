@@ -117,7 +117,8 @@ def dry_run_pretrain(
     given = changed_names(settings) if given is None else given
     train, data = settings.train, settings.data
     if world is not None:
-        require_equal_shares(train.batch_size, world)
+        rows = family_of_run(settings.model, None).rows
+        require_equal_shares(train.batch_size, world, rows.group_size(train.rows_per_pass))
     cache_dir = cache_folder(data.cache_dir, train.output_dir)
     with thrown_away(train.output_dir, cache_dir, [TOKENIZER_NAME]) as folder:
         measured = replace(

@@ -63,8 +63,9 @@ def open_pretraining(
         FileNotFoundError: a file or folder is not there.
     """
     world = context.world
-    require_equal_shares(train.batch_size, world.size)
     family = family_of_run(model, context.checkpoint)
+    group_size = family.rows.group_size(train.rows_per_pass)
+    require_equal_shares(train.batch_size, world.size, group_size)
     refuse_unused(given, family.unused_settings)
     family.check_sections(sections)
     if data.languages:

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, PlainTextResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
@@ -25,14 +25,14 @@ from unblank.serving.service import (
     Service,
     TimeLimitError,
     UnknownModelError,
-    error_body,
+    error_response,
 )
 from unblank.version import __version__
 
 __all__ = ["build_application"]
 
 _STATIC = Path(__file__).parent / "static"
-"""Folder of the page that is shown at /, if there is one."""
+"""Folder of the page that is shown at /."""
 
 _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'",
@@ -71,12 +71,13 @@ def build_application(
     for routes in (library_routes, completion_routes, infill_routes):
         api.include_router(routes(service))
     _add_errors(api)
-    app: App = api
-    if allowed_origins:
-        app = CORSMiddleware(
-            api, allow_origins=list(allowed_origins), allow_methods=["*"], allow_headers=["*"]
-        )
-    return Gate(app, service, metrics, max_body, body_seconds)
+    gate = Gate(api, service, metrics, max_body, body_seconds)
+    if not allowed_origins:
+        return gate
+    # Around the gate: a page of another origin is to see why that refuses a request.
+    return CORSMiddleware(
+        gate, allow_origins=list(allowed_origins), allow_methods=["*"], allow_headers=["*"]
+    )
 
 
 def _add_pages(api: FastAPI, service: Service, metrics: Metrics) -> None:
@@ -98,16 +99,11 @@ def _add_pages(api: FastAPI, service: Service, metrics: Metrics) -> None:
     async def docs() -> HTMLResponse:
         return HTMLResponse(reference_page(api.openapi()))
 
-    has_page = (_STATIC / "index.html").is_file()
-    if has_page:
-        api.mount("/static", StaticFiles(directory=_STATIC), name="static")
+    api.mount("/static", StaticFiles(directory=_STATIC), name="static")
 
     @api.get("/", include_in_schema=False)
     async def page() -> Response:
-        if has_page:
-            page = (_STATIC / "index.html").read_text(encoding="utf-8")
-            return HTMLResponse(page, headers=_PAGE_HEADERS)
-        return RedirectResponse("/docs")
+        return HTMLResponse((_STATIC / "index.html").read_bytes(), headers=_PAGE_HEADERS)
 
 
 def _add_errors(api: FastAPI) -> None:
@@ -123,39 +119,34 @@ def _add_errors(api: FastAPI) -> None:
 
     async def refuse(request: Request, error: Exception) -> Response:
         status = next(number for kind, number in statuses.items() if isinstance(error, kind))
-        kind = "invalid_request_error" if status < 500 else "server_error"
-        headers = {"Retry-After": "5"} if status == 503 else None
-        return JsonResponse(error_body(str(error), kind), status, headers)
+        return error_response(str(error), status)
 
     async def too_many(request: Request, error: Exception) -> Response:
         assert isinstance(error, QueueFullError)
-        headers = {"Retry-After": str(error.retry_after)}
-        return JsonResponse(error_body(str(error), "rate_limit_error"), 429, headers)
+        return error_response(str(error), 429, headers={"Retry-After": str(error.retry_after)})
 
     async def not_valid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        first = _telling(error.errors())
+        first = _most_telling(error.errors())
         if first["type"] == "json_invalid":
-            return JsonResponse(error_body(_NO_JSON, "invalid_request_error"), 400)
+            return error_response(_NO_JSON, 400)
         where = ".".join(map(str, _place_in_request(first, error.body)))[:100]
         said = _NO_FIELD if first["type"] == "extra_forbidden" else str(first["msg"])
         message = f"{where}: {said}" if where else said
         content_type = request.headers.get("content-type", "").lower()
         if first["loc"] == ("body",) and "json" not in content_type:
             message = "the body must be JSON, with the header Content-Type: application/json"
-        return JsonResponse(error_body(message, "invalid_request_error", where or None), 422)
+        return error_response(message, 422, param=where or None)
 
     async def of_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         detail = _NO_JSON if error.status_code == HTTPStatus.BAD_REQUEST else str(error.detail)
         if error.status_code in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
             detail = f"{request.method} {request.url.path[:100]} is not there: {_SEE_DOCS}"
-        content = error_body(detail, "invalid_request_error")
-        return JsonResponse(content, error.status_code, error.headers)
+        return error_response(detail, error.status_code, headers=error.headers)
 
     async def failed(request: Request, error: Exception) -> Response:
-        content = error_body(str(EngineFailedError()), "server_error")
-        return JsonResponse(content, HTTPStatus.INTERNAL_SERVER_ERROR)
+        return error_response(str(EngineFailedError()), HTTPStatus.INTERNAL_SERVER_ERROR)
 
     for kind in statuses:
         api.add_exception_handler(kind, refuse)
@@ -165,8 +156,8 @@ def _add_errors(api: FastAPI) -> None:
     api.add_exception_handler(Exception, failed)
 
 
-def _telling(errors: Sequence[Any]) -> Any:
-    """Return the error to tell: of the forms that a field may have, that which fits furthest."""
+def _most_telling(errors: Sequence[Any]) -> Any:
+    """Return the error to report: of the forms a field may have, that of the closest one."""
     of_first = [one for one in errors if one["loc"][:2] == errors[0]["loc"][:2]]
     return max(of_first, key=lambda one: len(one["loc"]))
 

@@ -37,7 +37,7 @@ MOST_PASSAGES = 32
 MOST_RULES = 20
 
 LARGEST = 1_000_000
-"""Bound of counts whose real bound only the model knows; it keeps numbers in the range of C."""
+"""Largest count of any kind: the real limit depends on the model, this one keeps to C's range."""
 
 Text = Annotated[str, Field(max_length=1_000_000)]
 Texts = Annotated[list[Text], Field(min_length=1, max_length=MOST_TEXTS)]

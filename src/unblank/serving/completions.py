@@ -8,7 +8,7 @@ import math
 import secrets
 import time
 import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -158,9 +158,9 @@ class _Completion:
             for filling in [one for one in fillings for _ in range(place.num_copies)]:
                 one = place.result(filling)
                 text = self._echo(number) + one.text
-                logprobs = self._logprobs(number, one.piece, 0)
+                logprobs = self._logprobs(number, one.piece)
                 choices.append(_choice(len(choices), text, logprobs, one.finish_reason))
-                num_tokens += len(filling.pieces[0].token_ids)
+            num_tokens += self._num_tokens(number, fillings)
         return self._about | {"choices": choices, "usage": self._usage(num_tokens)}
 
     def chunks(self) -> AsyncGenerator[str]:
@@ -172,14 +172,12 @@ class _Completion:
             num_tokens = 0
             try:
                 async for number, event in events:
-                    for index, text, piece, reason in self._news(streams, number, event):
-                        if isinstance(event, list) and piece is not None:
-                            num_tokens += len(piece.token_ids)
-                        start = streams[index].num_reported
-                        logprobs = None if piece is None else self._logprobs(number, piece, start)
-                        if logprobs:
-                            streams[index].num_reported = start + len(logprobs["tokens"])
-                        choice = _choice(index, text, logprobs, reason)
+                    if isinstance(event, RowEvent):
+                        choices = self._grown(streams, number, event)
+                    else:
+                        choices = self._ended(streams, number, event)
+                        num_tokens += self._num_tokens(number, event)
+                    for choice in choices:
                         yield data_event(self._about | {"choices": [choice]})
                 if self._body.stream_options and self._body.stream_options.include_usage:
                     yield data_event(
@@ -191,29 +189,41 @@ class _Completion:
 
         return sent()
 
-    def _news(
-        self, streams: dict[int, "_Stream"], number: int, event: RowEvent | list[Filling]
-    ) -> list[tuple[int, str, Piece | None, FinishReason | None]]:
-        """Return for each answer that goes on its index, new text, tokens, and why it ends."""
-        place, copies = self._places[number], self._places[number].num_copies
-        first = number * self._body.num_answers
-        news: list[tuple[int, str, Piece | None, FinishReason | None]] = []
-        fillings = event if isinstance(event, list) else [event.job.fillings[event.sample]]
-        samples = range(len(fillings)) if isinstance(event, list) else [event.sample]
-        for sample, filling in zip(samples, fillings, strict=True):
-            for index in range(first + sample * copies, first + (sample + 1) * copies):
-                stream = streams.setdefault(index, _Stream(self._stops, self._echo(number)))
-                if isinstance(event, list):
-                    one = place.result(filling)
-                    text = stream.opening() + stream.growing.more(one.text, is_whole=True)
-                    news.append((index, text, one.piece, one.finish_reason))
-                    continue
-                # The engine's thread goes on writing: a copy is what it is now.
-                tokens = list(filling.pieces[0].token_ids)
-                new = stream.growing.more(place.text_of(tokens))
-                if new:
-                    news.append((index, stream.opening() + new, None, None))
-        return news
+    def _grown(
+        self, streams: dict[int, "_Stream"], number: int, event: RowEvent
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the new text of each answer that a token of a prompt belongs to."""
+        # The engine's thread goes on writing: a copy is what it is now.
+        token_ids = list(event.job.fillings[event.sample].pieces[0].token_ids)
+        text = self._places[number].text_of(token_ids)
+        for index in self._copies(number, event.sample):
+            if new := self._stream(streams, number, index).more(text):
+                yield _choice(index, new, None, None)
+
+    def _ended(
+        self, streams: dict[int, "_Stream"], number: int, fillings: Sequence[Filling]
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the last text of each answer to a prompt, its tokens and why it ends."""
+        for sample, filling in enumerate(fillings):
+            one = self._places[number].result(filling)
+            logprobs = self._logprobs(number, one.piece)
+            for index in self._copies(number, sample):
+                text = self._stream(streams, number, index).more(one.text, is_whole=True)
+                yield _choice(index, text, logprobs, one.finish_reason)
+
+    def _stream(self, streams: dict[int, "_Stream"], number: int, index: int) -> "_Stream":
+        return streams.setdefault(index, _Stream(self._stops, self._echo(number)))
+
+    def _copies(self, number: int, sample: int) -> range:
+        """Return the indices of the answers that one decoded answer to a prompt is given as."""
+        num_copies = self._places[number].num_copies
+        first = number * self._body.num_answers + sample * num_copies
+        return range(first, first + num_copies)
+
+    def _num_tokens(self, number: int, fillings: Sequence[Filling]) -> int:
+        """Return the tokens of a prompt's answers, those of a stop string included."""
+        written = sum(len(filling.pieces[0].token_ids) for filling in fillings)
+        return self._places[number].num_copies * written
 
     def _echo(self, number: int) -> str:
         return self._prompts[number] if self._body.echo else ""
@@ -226,12 +236,12 @@ class _Completion:
             "total_tokens": num_prompt + num_tokens,
         }
 
-    def _logprobs(self, number: int, piece: Piece, start: int) -> dict[str, Any] | None:
-        """Return the tokens from number `start` on, in the shape of OpenAI's API."""
+    def _logprobs(self, number: int, piece: Piece) -> dict[str, Any] | None:
+        """Return the tokens of an answer in the shape of OpenAI's API, if they are asked for."""
         if self._body.logprobs is None:
             return None
         tokenizer, place = self._model.unblank.tokenizer, self._places[number]
-        numbers = range(start, len(piece.token_ids))
+        numbers = range(len(piece.token_ids))
         offset = len(self._echo(number))
         return {
             "tokens": [tokenizer.decode([piece.token_ids[i]]) for i in numbers],
@@ -249,17 +259,19 @@ class _Completion:
 
 
 class _Stream:
-    """What was sent of one answer."""
+    """What was sent of one answer, the prompt before it included if that is echoed."""
 
     def __init__(self, stops: Sequence[str], echo: str) -> None:
-        self.growing = GrowingText(stops)
-        self.num_reported = 0
+        self._growing = GrowingText(stops)
         self._echo = echo
 
-    def opening(self) -> str:
-        """Return the prompt, the first time."""
+    def more(self, text: str, *, is_whole: bool = False) -> str:
+        """Return what can be sent now; as for `GrowingText`."""
+        new = self._growing.more(text, is_whole=is_whole)
+        if not new and not is_whole:
+            return ""
         echo, self._echo = self._echo, ""
-        return echo
+        return echo + new
 
 
 def _choice(

@@ -38,7 +38,7 @@ _PROMPT_TOKENS = 4096
 """Most tokens of new prompts, padding included, that are encoded between two steps."""
 
 _LONGEST_RETRY = 60
-"""Most seconds after which a client is told to come again."""
+"""Most seconds after which a client that is refused should try again."""
 
 _logger = logging.getLogger(__name__)
 
@@ -262,14 +262,15 @@ class Engine:
         calls, new = self._admit()
         for task in new:
             self._begin(task)
+        # Before the step: should that fail, it takes along only what is noted as under way.
+        for call in calls:
+            self._call(call)
         events = self._decoder.add([task.job for task in new if task.job in self._running])
         events += self._decoder.step()
         self.figures.steps += bool(events)
         self._tell(events)
         for search in list(self._searches):
             self._advance(search)
-        for call in calls:
-            self._call(call)
         self._decoder.drop_if_idle()
         self._note_load()
 

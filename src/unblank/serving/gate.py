@@ -11,7 +11,7 @@ from typing import Any
 
 from unblank.serving.engine import EngineClosedError
 from unblank.serving.metrics import Metrics
-from unblank.serving.service import JsonResponse, Service, error_body
+from unblank.serving.service import Service, error_response
 
 __all__ = ["BODY_SECONDS", "App", "Gate"]
 
@@ -34,7 +34,7 @@ class _RefusedError(Exception):
 
 
 class Gate:
-    """The outermost layer of the application.
+    """The layer around the endpoints.
 
     Args:
         app: what is behind it.
@@ -80,10 +80,8 @@ class Gate:
             headers = {"Connection": "close"}
             if refused.status == 401:
                 headers["WWW-Authenticate"] = "Bearer"
-            if refused.status == 503:
-                headers["Retry-After"] = "5"
-            content = error_body(str(refused), "invalid_request_error")
-            await JsonResponse(content, refused.status, headers)(scope, receive, noted_send)
+            response = error_response(str(refused), refused.status, headers=headers)
+            await response(scope, receive, noted_send)
         except TimeoutError:  # the client does not read
             pass
         finally:
@@ -94,8 +92,6 @@ class Gate:
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
         path = scope["path"]
         is_open = path in _OPEN_PATHS or path.startswith("/static/")
-        if scope["method"] == "OPTIONS":
-            is_open = True
         if not is_open and not self._service.allows(headers.get(b"authorization", "")):
             raise _RefusedError(
                 401, "the key is missing or wrong: send the header Authorization: Bearer KEY"

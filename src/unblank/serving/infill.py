@@ -12,6 +12,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from unblank.generation.independent import RowEvent
+from unblank.generation.pieces import Piece
 from unblank.serving.bodies import Text
 from unblank.serving.continuation import Continuation, Continued, Sampling
 from unblank.serving.growing_text import GrowingText
@@ -27,6 +28,9 @@ _OTHER_TOKENS = 8
 """Positions kept for special tokens and for tokens that differ where a text is cut."""
 
 
+_NOTHING = Continued("", Piece(), "length")
+
+
 class InfillBody(BaseModel):
     """A place between two texts to be filled."""
 
@@ -35,7 +39,7 @@ class InfillBody(BaseModel):
     input_prefix: Text = Field("", description="What comes before the cursor.")
     input_suffix: Text = Field("", description="What comes after it.")
     prompt: Text = Field("", description="Text right before the cursor, after the prefix.")
-    n_predict: int = Field(64, ge=-1, le=1_000_000, description="Most tokens; -1 = the default.")
+    n_predict: int = Field(64, ge=-1, le=1_000_000, description="Most tokens; -1 = 64.")
     temperature: float = Field(0.0, ge=0, le=1000, description="0 = greedy decoding.")
     top_k: int = Field(0, ge=0, le=1_000_000, description="Draw from the k likeliest tokens only.")
     top_p: float = Field(1.0, ge=0, le=1, description="Draw from the likeliest tokens only.")
@@ -76,6 +80,7 @@ def infill_routes(service: Service) -> APIRouter:
 class _Infilling:
     def __init__(self, model: ServedModel, body: InfillBody) -> None:
         self._model = model
+        self._is_empty = body.n_predict == 0  # how editors warm up a server's cache
         sampling = body.sampling()
         before, after = body.input_prefix + body.prompt, body.input_suffix
         for blank in BLANK_TOKENS:  # in a file they are only text
@@ -87,17 +92,21 @@ class _Infilling:
 
     async def whole(self) -> dict[str, Any]:
         """Return the response when all is written."""
+        if self._is_empty:
+            return self._end(_NOTHING, "")
         ((filling,),) = await self._model.decode([self._place.request])
         one = self._place.result(filling)
         return self._end(one, one.text)
 
     def chunks(self) -> AsyncGenerator[str]:
         """Return an iterator over the response as server-sent events; submits at once."""
-        events = self._model.decode_stream([self._place.request])
+        events = self._model.decode_stream([] if self._is_empty else [self._place.request])
 
         async def sent() -> AsyncGenerator[str]:
             growing = GrowingText(self._stops)
             try:
+                if self._is_empty:
+                    yield data_event(self._end(_NOTHING, ""))
                 async for _, event in events:
                     if isinstance(event, RowEvent):
                         tokens = list(event.job.fillings[0].pieces[0].token_ids)

@@ -16,7 +16,7 @@ _Result = TypeVar("_Result")
 
 _MOST_WAITING = 32
 _SECONDS_EACH = 2
-"""After how many seconds for each that waits a refused client is told to come again."""
+"""Seconds for each waiting rule after which a client that is refused should try again."""
 
 
 class RuleWork:

@@ -237,7 +237,7 @@ class ServedModel:
             for (setup, prompt, ends_early), wait in zip(requests, waits, strict=True)
         ]
         with self._submitted(tasks):
-            return [await wait.future for wait in waits]
+            return await asyncio.gather(*(wait.future for wait in waits))
 
     def decode_stream(
         self, requests: Sequence[DecodingRequest]

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -24,13 +25,16 @@ __all__ = [
     "TimeLimitError",
     "UnknownModelError",
     "data_event",
-    "error_body",
+    "error_response",
     "to_json",
 ]
 
 _Result = TypeVar("_Result")
 
 _library_task = lru_cache(256)(load_task)
+
+_ERROR_TYPES: dict[int, str] = {HTTPStatus.TOO_MANY_REQUESTS: "rate_limit_error"}
+"""What OpenAI's clients are told of the kind of an error, where its number does not say all."""
 
 
 class ClientGoneError(Exception):
@@ -197,14 +201,34 @@ class Service:
                     yield text
         except TimeoutError:
             message = str(TimeLimitError(self.time_limit))
-            yield data_event(error_body(message, "timeout"))
+            yield data_event(_error_body(message, "timeout"))
         except (EngineClosedError, EngineFailedError) as error:
-            yield data_event(error_body(str(error), "server_error"))
+            yield data_event(_error_body(str(error), "server_error"))
         finally:
             await events.aclose()
 
 
-def error_body(message: str, kind: str, param: str | None = None) -> dict[str, Any]:
+def error_response(
+    message: str,
+    status: int,
+    *,
+    param: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JsonResponse:
+    """Return a refusal.
+
+    Args:
+        message: what is wrong.
+        status: of HTTP.
+        param: the field that is wrong; None for none in particular.
+        headers: besides the usual ones.
+    """
+    kind = "server_error" if status >= 500 else _ERROR_TYPES.get(status, "invalid_request_error")
+    again = {"Retry-After": "5"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    return JsonResponse(_error_body(message, kind, param), status, again | dict(headers or {}))
+
+
+def _error_body(message: str, kind: str, param: str | None = None) -> dict[str, Any]:
     """Return the body of every error, in the shape that OpenAI's clients read."""
     return {"error": {"message": message, "type": kind, "param": param, "code": None}}
 

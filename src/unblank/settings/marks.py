@@ -1,9 +1,9 @@
-"""Marks at the fields of settings, for the command line. Standard library alone.
+"""Marks at the fields of settings, for commands and Python calls. Standard library alone.
 
 `Positional[str]` is given without a flag; `Annotated[bool, Needs("output")]` has no effect unless
-the other setting is given, and `Excludes("json", "stream")` cannot stand beside the others. Where
-settings are made in Python or read from YAML, these change nothing. A `PathText` may be or hold a
-path: wherever it is read, `~` is expanded. A `Path` is on a disk; a `DataPath` may be a URL, too.
+the other setting is given, and `Excludes("json", "stream")` cannot stand beside the others. Both
+are checked for flags, and for the keywords of `unblank.calls`. A `PathText` may be or hold a path:
+wherever it is read, `~` is expanded. A `Path` is on a disk; a `DataPath` may be a URL, too.
 
 Example:
     >>> from dataclasses import dataclass

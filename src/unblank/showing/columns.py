@@ -1,10 +1,10 @@
 """Rows of strings printed one below the other in aligned, coloured columns that wrap together."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+from rich.text import Text
 
 __all__ = ["NOTHING", "print_columns"]
 
@@ -15,7 +15,7 @@ _GAP = 2
 
 
 def print_columns(
-    console: "Console", rows: Mapping[str, Sequence[str]], styles: Sequence[str]
+    console: Console, rows: Mapping[str, Sequence[str]], styles: Sequence[str]
 ) -> None:
     """Print rows of equal length, in as many blocks as the console's width needs.
 
@@ -24,9 +24,6 @@ def print_columns(
         rows: title -> cells.
         styles: rich's style of each column.
     """
-    from rich.cells import cell_len, set_cell_size
-    from rich.text import Text
-
     margin = max(map(len, rows)) + _GAP
     widths = [max(map(cell_len, column)) for column in zip(*rows.values(), strict=True)]
     start, stop = 0, len(styles)

@@ -4,18 +4,15 @@ A sample goes through the same tokenizer, sampler and objective as in training.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+from rich.console import Console
 
 from unblank.data.in_memory import TokenLists
 from unblank.data.sampling import Sampler, SamplingSettings
 from unblank.examples import IGNORE_INDEX, IntArray, Seq2SeqExample
 from unblank.objectives.drawing import Mixture
-from unblank.objectives.seq2seq import (
-    build_pair_objective,
-    build_seq2seq_objective,
-)
+from unblank.objectives.seq2seq import build_pair_objective, build_seq2seq_objective
 from unblank.objectives.seq2seq_context import Seq2SeqContext
 from unblank.objectives.span_filling import filling_layout
 from unblank.plurals import counted
@@ -24,9 +21,6 @@ from unblank.showing.options import ShowPairOptions
 from unblank.showing.vocabulary import ShownVocabulary
 from unblank.tokenization.special import EOP_TOKEN, MASK_TOKEN, PAD_TOKEN, SOP_TOKEN, SpecialIds
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
 __all__ = ["show_seq2seq"]
 
 _SHORT_NAMES = {PAD_TOKEN: "<pad>", SOP_TOKEN: "<start>", EOP_TOKEN: "<end>"}
@@ -34,7 +28,7 @@ _SPAN_STYLES = ("dark_orange", "green", "magenta", "yellow", "blue")
 
 
 def show_seq2seq(
-    options: ShowPairOptions, texts: Sequence[str], vocabulary: ShownVocabulary, console: "Console"
+    options: ShowPairOptions, texts: Sequence[str], vocabulary: ShownVocabulary, console: Console
 ) -> None:
     """Print the sample that the options describe; or, if the text has blanks, how it is filled.
 
@@ -58,7 +52,7 @@ def show_seq2seq(
 
 
 def _print_seq2seq_example(
-    console: "Console", example: Seq2SeqExample, names: Sequence[str], special: SpecialIds
+    console: Console, example: Seq2SeqExample, names: Sequence[str], special: SpecialIds
 ) -> None:
     """Print source and target of an example in aligned columns, and its counts."""
     scored = example.labels[example.labels != IGNORE_INDEX]
@@ -100,7 +94,7 @@ def _sampler(
 
 
 def _print_filling(
-    options: ShowPairOptions, vocabulary: ShownVocabulary, names: Sequence[str], console: "Console"
+    options: ShowPairOptions, vocabulary: ShownVocabulary, names: Sequence[str], console: Console
 ) -> None:
     special = vocabulary.special
     tokens = [special.cls]
@@ -124,7 +118,7 @@ def _print_filling(
 
 
 def _print_part(
-    console: "Console",
+    console: Console,
     title: str,
     rows: dict[str, IntArray],
     names: Sequence[str],
@@ -161,7 +155,7 @@ def _span_styles(special: SpecialIds) -> dict[int, str]:
     }
 
 
-def _explain(console: "Console", names: Sequence[str], parts: Sequence[IntArray]) -> None:
+def _explain(console: Console, names: Sequence[str], parts: Sequence[IntArray]) -> None:
     """Say what the short names stand for that occur."""
     used = {names[token_id] for ids in parts for token_id in ids if token_id != IGNORE_INDEX}
     meant = [f"{short} is {token}" for token, short in _SHORT_NAMES.items() if short in used]

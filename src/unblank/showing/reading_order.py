@@ -5,24 +5,20 @@ seems to stand on the wrong side. So each part has a line of its own here, and t
 the blank their numbers in Unicode.
 """
 
-from typing import TYPE_CHECKING
-
+from unblank.consoles import TextConsole
 from unblank.prompting.patterns import FieldUse, Pattern, Template
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 __all__ = ["print_in_order"]
 
 _SHOWN = 3
 
 
-def print_in_order(pattern: Pattern, console: "Console") -> None:
+def print_in_order(pattern: Pattern, console: TextConsole) -> None:
     """Print the parts of a pattern, and what stands right before and after its blank."""
     console.print("in reading order", style="bold")
     parts = [*pattern.before, pattern.blank, *pattern.after]
     for number, part in enumerate(parts, start=1):
-        console.print(f"  {number}  {part}", markup=False)
+        console.print(f"  {number}  {part}")
     before, after = _near(pattern.before, at_end=True), _near(pattern.after, at_end=False)
     console.print(f"  before the blank: {_numbers(before[-_SHOWN:])}", style="dim")
     console.print(f"  after it: {_numbers(after[:_SHOWN])}\n", style="dim")

@@ -10,8 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
 from rich.text import Text
 
+from unblank.consoles import TextConsole
 from unblank.data.splits import find_split
 from unblank.families.loading import load_folder
 from unblank.families.table import family_of_model
@@ -39,7 +42,6 @@ from unblank.tokenization.special import SPECIAL_TOKENS, SpecialIds, special_ids
 from unblank.untrusted.opening import tokenizer_in
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from transformers import PreTrainedTokenizerFast
 
 __all__ = ["show_task"]
@@ -49,7 +51,7 @@ _SHOWN_WORDS = 4
 _SHORT_NAMES = {SPECIAL_TOKENS[role]: f"<{role}>" for role in ("eos", "sop", "eop")}
 
 
-def show_task(options: ShowTaskOptions, console: "Console") -> None:
+def show_task(options: ShowTaskOptions, console: TextConsole) -> None:
     """Print an example of a task.
 
     Raises:
@@ -65,8 +67,8 @@ def show_task(options: ShowTaskOptions, console: "Console") -> None:
     example = _example(options, task)
     if options.language:
         example = replace(example, language=find_language(options.language).code)
-    console.print(_title(task), style="bold", markup=False)
-    console.print(f"{example.place}, scored by {task.metrics[0]}\n", markup=False, style="dim")
+    console.print(_title(task), style="bold")
+    console.print(f"{example.place}, scored by {task.metrics[0]}\n", style="dim")
     usual = task.default_pattern if asking.prompts is None else 0
     chosen = usual if options.pattern is None else options.pattern
     for number in asking.numbers(task):
@@ -74,11 +76,11 @@ def show_task(options: ShowTaskOptions, console: "Console") -> None:
         asked, entry = asking.ask(task, example, number)
         filled = fill_pattern(entry.pattern, asked.fields)
         words = " | ".join(" / ".join(entry.verbalizer[label]) for label in task.labels)
-        console.print(f"{mark} {number}  {filled.text}", markup=False)
-        console.print(f"     {words}\n" if words else "", markup=False, style="dim")
+        console.print(f"{mark} {number}  {filled.text}")
+        console.print(f"     {words}\n" if words else "", style="dim")
     if asking.prompts is not None:
         print_in_order(asking.ask(task, example, chosen)[1].pattern, console)
-    console.print(_answer(task, example), markup=False)
+    console.print(_answer(task, example))
     folder = options.model or options.tokenizer
     if folder is None:
         console.print("give a model or a tokenizer to see tokens and scores", style="dim")
@@ -90,18 +92,18 @@ def _title(task: ClozeTask) -> str:
     return f"task {task.name}: {task.about}" if task.about else f"task {task.name}"
 
 
-def _show_classifier_task(options: ShowTaskOptions, task: ClozeTask, console: "Console") -> None:
+def _show_classifier_task(options: ShowTaskOptions, task: ClozeTask, console: TextConsole) -> None:
     """Print an example of a task that only a classifier answers: the texts that it reads."""
     if options.prompts or options.words or options.language or options.pattern is not None:
         task.pattern()  # says that there is none
     example = _example(options, task)
-    console.print(_title(task), style="bold", markup=False)
-    console.print(f"{example.place}, scored by {task.metrics[0]}\n", markup=False, style="dim")
+    console.print(_title(task), style="bold")
+    console.print(f"{example.place}, scored by {task.metrics[0]}\n", style="dim")
     texts = [fill_template(one, example.fields) for one in task.classifier]
-    console.print("  [SEP]  ".join(texts), markup=False)
-    console.print(f"     {' | '.join(task.labels)}\n", markup=False, style="dim")
+    console.print("  [SEP]  ".join(texts))
+    console.print(f"     {' | '.join(task.labels)}\n", style="dim")
     answer = "right: none of them" if example.none_applies else _answer(task, example)
-    console.print(answer, markup=False)
+    console.print(answer)
 
 
 def _example(options: ShowTaskOptions, task: ClozeTask) -> TaskExample:
@@ -149,7 +151,7 @@ def _show_layout(
     task: ClozeTask,
     example: TaskExample,
     asking: Asking,
-    console: "Console",
+    console: TextConsole,
 ) -> None:
     """Print the candidates, with their scores if there is a model, and all tokens."""
     if options.model is not None:
@@ -197,11 +199,8 @@ def _print_candidates(
     names: Sequence[str],
     scores: list[float] | None,
     layout: Layout,
-    console: "Console",
+    console: TextConsole,
 ) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     how = {"logit": "logits of single tokens, as log p", "mean": "mean log p"}
     about = how.get(prompt.scoring, "sum of log p, the end included")
     if layout == "masked":
@@ -218,7 +217,7 @@ def _print_candidates(
 
 
 def _print_tokens(
-    prompt: ClozePrompt, names: Sequence[str], special: SpecialIds, start: int, console: "Console"
+    prompt: ClozePrompt, names: Sequence[str], special: SpecialIds, start: int, console: TextConsole
 ) -> None:
     """Print Part A, and Part B with all candidates as a tree after the token `start`."""
     cloze = prompt.cloze
@@ -243,7 +242,7 @@ def _print_tokens(
 
 
 def _print_masked(
-    prompt: ClozePrompt, names: Sequence[str], special: SpecialIds, console: "Console"
+    prompt: ClozePrompt, names: Sequence[str], special: SpecialIds, console: TextConsole
 ) -> None:
     """Print the row of each length of candidate: that many `[MASK]`, all predicted at once."""
     cloze = prompt.cloze
@@ -261,7 +260,7 @@ def _print_text(
     token_ids: Sequence[int],
     blank: range,
     names: Sequence[str],
-    console: "Console",
+    console: TextConsole,
     predicted: Sequence[str] = (),
 ) -> None:
     """Print what is seen from both sides, the blank in colour and with what is predicted there."""

@@ -9,9 +9,9 @@ import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from rich.console import Console
 
 from unblank.data.files import find_files
 from unblank.data.formats import format_of
@@ -28,9 +28,6 @@ from unblank.showing.vocabulary import ShownVocabulary, folder_vocabulary, word_
 from unblank.tokenization.special import SPECIAL_TOKENS, SpecialIds
 from unblank.unicode import require_unicode
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
 __all__ = ["show_pair", "show_text"]
 
 _PIECE_STYLES = ("dark_orange", "green", "magenta", "yellow", "blue")
@@ -39,7 +36,7 @@ _DOCUMENTS_READ = 256
 _SHORT_NAMES = {"pad": "<pad>", "eos": "<eos>", "sop": "<sop>", "eop": "<eop>"}
 
 
-def show_text(options: ShowTextOptions, console: "Console") -> None:
+def show_text(options: ShowTextOptions, console: Console) -> None:
     """Print a sample as a GLM sees it, and draw its mask if asked to.
 
     Raises:
@@ -63,7 +60,7 @@ def show_text(options: ShowTextOptions, console: "Console") -> None:
         console.print(f"attention mask: {options.mask}", soft_wrap=True)
 
 
-def show_pair(options: ShowPairOptions, console: "Console") -> None:
+def show_pair(options: ShowPairOptions, console: Console) -> None:
     """Print a sample as an encoder-decoder sees it; arguments and errors as for `show_text`."""
     texts = _read_texts(options)
     whole = [*texts, options.translation or ""]
@@ -72,7 +69,7 @@ def show_pair(options: ShowPairOptions, console: "Console") -> None:
 
 
 def _vocabulary(
-    options: ShowSampleOptions, texts: Sequence[str], console: "Console", *, is_seq2seq: bool
+    options: ShowSampleOptions, texts: Sequence[str], console: Console, *, is_seq2seq: bool
 ) -> ShownVocabulary:
     folder = options.tokenizer or options.model
     if folder is not None:
@@ -86,7 +83,7 @@ def _vocabulary(
 
 
 def print_example(
-    console: "Console", example: Example, names: Sequence[str], special: SpecialIds
+    console: Console, example: Example, names: Sequence[str], special: SpecialIds
 ) -> None:
     """Print the parts of an example in aligned columns, and its counts.
 
@@ -130,7 +127,7 @@ def _summary(example: Example, special: SpecialIds) -> list[str]:
 
 
 def _print_columns(
-    console: "Console",
+    console: Console,
     example: Example,
     names: Sequence[str],
     pieces: IntArray,

@@ -107,7 +107,7 @@ def largest_difference(
 
 def _load(folder: Path) -> tuple[Any, WeightsInUse]:
     """Return the model of a folder, and what gives it its weights: a file of them is kept."""
-    (name,) = read_json_object(folder / "config.json").get("architectures") or ("none",)
+    (name, *_) = read_json_object(folder / "config.json").get("architectures") or ("none",)
     kind: Any = getattr(models, name, None)
     if kind is None:
         raise ValueError(

@@ -79,16 +79,14 @@ def choose_by_number(counts: IntArray, always: set[int], merges: Merges, number:
     Raises:
         ValueError: `number` is too small.
     """
-    kept = set[int]()
-    for token_id in always:
-        kept |= _with_parts(token_id, merges, kept)
+    kept = _with_parts(always, merges, set())
     if number < len(kept):
         raise ValueError(
             f"keep is {number}: it must be at least {len(kept)}, for special tokens and those that "
             "spell any other word (bytes, single characters)"
         )
     for token_id in _by_frequency(counts):
-        more = _with_parts(token_id, merges, kept)
+        more = _with_parts([token_id], merges, kept)
         if len(kept) + len(more) <= number:
             kept |= more
     return kept
@@ -105,14 +103,12 @@ def choose_by_coverage(
         merges: of a BPE, whose tokens need the tokens that they are merged from.
         share: in (0, 1]; 1 keeps every token that occurs.
     """
-    kept = set[int]()
-    for token_id in always:
-        kept |= _with_parts(token_id, merges, kept)
+    kept = _with_parts(always, merges, set())
     total, covered = int(counts.sum()), int(counts[sorted(kept)].sum())
     for token_id in _by_frequency(counts):
         if covered >= share * total:
             break
-        more = _with_parts(token_id, merges, kept)
+        more = _with_parts([token_id], merges, kept)
         kept |= more
         covered += int(counts[sorted(more)].sum())
     return kept
@@ -124,10 +120,10 @@ def _by_frequency(counts: IntArray) -> Iterator[int]:
     yield from order[: np.count_nonzero(counts)].tolist()
 
 
-def _with_parts(token_id: int, merges: Merges, kept: set[int]) -> set[int]:
-    """Return what is not kept yet of a token and all that it is merged from, by any merge."""
+def _with_parts(token_ids: Iterable[int], merges: Merges, kept: set[int]) -> set[int]:
+    """Return what is not kept yet of some tokens and all that they are merged from."""
     found: set[int] = set()
-    waiting = [token_id]
+    waiting = [*token_ids]
     while waiting:
         current = waiting.pop()
         if current in kept or current in found:

@@ -8,7 +8,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
-from unblank.atomic_folders import new_folder
+from unblank.atomic_folders import new_folder, require_new
 from unblank.conversion.provenance import PACKAGES, write_provenance
 from unblank.families.loading import require_whole_weights
 from unblank.installed import installed_versions
@@ -115,8 +115,7 @@ def trim_model(
     if coverage is not None and not 0 < coverage <= 1:
         raise ValueError(f"coverage is {coverage}: it must be above 0 and at most 1")
     settings, tokenizer = _open(source)
-    if output.exists():
-        raise FileExistsError(f"{output} already exists: choose a new folder")
+    require_new(output)
     content = json.loads(tokenizer.backend_tokenizer.to_str())
     size, vocab_size = max(token_ids(content).values()) + 1, settings["vocab_size"]
     if size > vocab_size:
@@ -175,8 +174,7 @@ def _report(
     same = same[:NUM_COMPARED]
     difference, num_compared = largest_difference(source, staging, same, new_ids)
     old_ids, now_ids = (
-        encode_texts(tokenizer, passages, warn_on_unknown=False),
-        encode_texts(after, passages, warn_on_unknown=False),
+        encode_texts(one, passages, warn_on_unknown=False) for one in (tokenizer, after)
     )
     mapped = [[new_ids.get(token_id, -1) for token_id in ids] for ids in old_ids]
     rows = read_json_object(staging / "config.json")["vocab_size"]
@@ -193,10 +191,7 @@ def _report(
         passages=len(passages),
         passages_changed=sum(old != new for old, new in zip(mapped, now_ids, strict=True)),
         passage_tokens=(sum(map(len, old_ids)), sum(map(len, now_ids))),
-        passage_unknown=(
-            _count_unknown(tokenizer, old_ids),
-            _count_unknown(after, now_ids),
-        ),
+        passage_unknown=(_count_unknown(tokenizer, old_ids), _count_unknown(after, now_ids)),
         texts_compared=len(same),
         numbers_compared=num_compared,
         largest_difference=difference,

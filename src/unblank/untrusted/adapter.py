@@ -72,7 +72,8 @@ def with_adapter(model: Any, folder: Path, *, is_trainable: bool) -> Any:
 
     Raises:
         FileNotFoundError: as for `adapter_settings`.
-        ValueError: as for `adapter_settings`, or settings that PEFT does not understand.
+        ValueError: as for `adapter_settings`, settings that PEFT does not understand, or matrices
+            of other sizes than the layers of the model.
         ImportError: PEFT is not installed.
     """
     from peft import PeftModel
@@ -82,8 +83,9 @@ def with_adapter(model: Any, folder: Path, *, is_trainable: bool) -> Any:
         return PeftModel.from_pretrained(
             model, str(folder), is_trainable=is_trainable, local_files_only=True
         )
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"PEFT cannot read the adapter in {folder}: {error}") from error
+    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ValueError(f"PEFT cannot read the adapter in {folder}: {reason}") from error
 
 
 def _patterns(settings: Mapping[str, Any]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from unblank.untrusted.links import refuse_links_out, require_plain_name
 __all__ = [
     "CONFIG_NAME",
     "refuse_custom_code",
+    "require_kinds",
     "require_safe_folder",
     "require_safe_model_folder",
 ]
@@ -65,7 +66,8 @@ def require_safe_model_folder(folder: Path) -> dict[str, Any]:
             "in folders of their own"
         )
     _refuse_from_elsewhere(folder / CONFIG_NAME, settings)
-    _require_kinds(folder / CONFIG_NAME, settings)
+    require_kinds(folder / CONFIG_NAME, settings)
+    _require_bounds(folder / CONFIG_NAME, settings)
     return settings
 
 
@@ -87,14 +89,26 @@ def refuse_custom_code(path: Path, settings: Mapping[str, Any], kind: str) -> No
         )
 
 
-def _require_kinds(path: Path, settings: Mapping[str, Any]) -> None:
-    """Refuse what transformers would stumble over, or unfold to any size."""
+def require_kinds(path: Path, settings: Mapping[str, Any]) -> None:
+    """Raise for settings of other kinds than transformers writes.
+
+    Args:
+        path: of the settings.
+        settings: of a `config.json`.
+
+    Raises:
+        ValueError: a name or labels are something else.
+    """
     for name, kind in _KINDS.items():
         value = settings.get(name)
         if value is not None and not isinstance(value, kind):
             raise ValueError(f"{path} is damaged: {name} is a {type(value).__name__}")
     if not all(isinstance(name, str) for name in settings.get("architectures") or ()):
         raise ValueError(f"{path} is damaged: architectures should be a list of names")
+
+
+def _require_bounds(path: Path, settings: Mapping[str, Any]) -> None:
+    """Refuse what transformers would stumble over, or unfold to any size."""
     for name in ("dtype", "torch_dtype"):
         if settings.get(name) not in (None, "auto", *_DTYPES):
             raise ValueError(

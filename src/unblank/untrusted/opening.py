@@ -25,12 +25,7 @@ from unblank.untrusted.sharded_weights import (
     whole_tensors,
 )
 from unblank.untrusted.text_patterns import refuse_costly_patterns
-from unblank.untrusted.weight_files import (
-    count_numbers,
-    data_types,
-    stored_in_files,
-    weight_paths,
-)
+from unblank.untrusted.weight_files import count_numbers, data_types, stored_in_files, weight_paths
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast

@@ -1,17 +1,20 @@
-"""Whole files of text: a vocabulary, a key."""
+"""Text of any origin that is read as a whole: a vocabulary, a key."""
 
 from pathlib import Path
 
-__all__ = ["read_text"]
+from unblank.untrusted.lfs_pointer import refuse_pointer
+
+__all__ = ["read_plain_text"]
 
 
-def read_text(path: Path) -> str:
+def read_plain_text(path: Path) -> str:
     """Return what a file of text holds.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is not UTF-8; the message names it.
+        ValueError: it is not UTF-8, or only a git-lfs pointer; the message names it.
     """
+    refuse_pointer(path)
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:

@@ -8,6 +8,7 @@ import pytest
 from labelled_toys import toys
 
 import unblank
+from unblank import progress_bars
 from unblank.answering.given import read_given
 from unblank.answering.run import RecordAnswering, answer_to_file
 from unblank.data import written_records
@@ -46,7 +47,8 @@ def refuse(place):
 
 
 @pytest.mark.parametrize("ending", [".jsonl", ".csv", ".tsv"])
-def test_memory_does_not_grow_with_the_number_of_records(tmp_path, ending):
+def test_memory_does_not_grow_with_the_number_of_records(tmp_path, ending, monkeypatch):
+    monkeypatch.setattr(progress_bars, "_DELAY", 0)  # of what is slow, a bar takes memory
     peak_of(tmp_path, 10, ending)  # what is imported on the way
     few, many = peak_of(tmp_path, FEW, ending), peak_of(tmp_path, MANY, ending)
     assert many < 1.25 * few + 50_000
@@ -55,6 +57,7 @@ def test_memory_does_not_grow_with_the_number_of_records(tmp_path, ending):
 def test_memory_of_parquet_does_not_grow_either(tmp_path, monkeypatch):
     pytest.importorskip("pyarrow")
     monkeypatch.setattr(written_records, "_ROWS_OF_A_GROUP", 64)
+    monkeypatch.setattr(progress_bars, "_DELAY", 0)
     peak_of(tmp_path, 10, ".parquet")
     few, many = peak_of(tmp_path, FEW, ".parquet"), peak_of(tmp_path, MANY, ".parquet")
     assert many < 1.25 * few + 50_000

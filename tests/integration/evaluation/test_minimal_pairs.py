@@ -239,6 +239,25 @@ def test_every_paradigm_weighs_the_same(model_folder, pairs_file, tmp_path, pict
     assert limited[-1].count == 3
 
 
+def test_a_limit_draws_from_every_file(model_folder, tmp_path):
+    files = [
+        write(tmp_path / f"{name}.jsonl", [{"good": GOOD, "bad": f"{BAD} {n}"} for n in range(20)])
+        for name in "ab"
+    ]
+    options = {"file": tuple(map(str, files)), "limit": 6, "by": ("causal",)}
+    _, content = measured(model_folder, output=tmp_path / "o.json", **options)
+    places = [line["place"].rpartition(", ") for line in content["predictions"]]
+    assert [file for file, _, _ in places] == [str(files[0])] * 3 + [str(files[1])] * 3
+    assert [line for _, _, line in places[:3]] != ["line 1", "line 2", "line 3"]
+
+
+@pytest.mark.parametrize("more", [{"split": "test"}, {"tasks": ("blimp",)}])
+def test_a_file_as_data_has_no_splits_and_no_tasks(more, model_folder, tmp_path):
+    path = write(tmp_path / "pairs.jsonl", PAIRS)
+    with pytest.raises(ValueError, match=rf"\bdata and {next(iter(more))}\b"):
+        measured(model_folder, data=path, **more)
+
+
 def test_frequencies_come_from_the_training_text_or_a_named_one(tiny, pairs_file, tmp_path, capsys):
     text = tmp_path / "text.txt"
     text.write_text("the far house " * 30 + "a cat", encoding="utf-8")

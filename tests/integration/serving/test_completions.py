@@ -135,8 +135,11 @@ def test_an_answer_ends_before_a_stop_string(client):
     assert found.choices[0].text == whole[: whole.index(stop)]
     assert found.choices[0].finish_reason == "stop"
     assert found.usage.completion_tokens < 16
-    texts, reasons, _ = whole_of(client.completions.create(**options, stop=stop, stream=True))
+    streamed = {"stop": stop, "stream": True, "stream_options": {"include_usage": True}}
+    *chunks, last = client.completions.create(**options, **streamed)
+    texts, reasons, _ = whole_of(chunks)
     assert (texts[0], reasons[0]) == (found.choices[0].text, "stop")
+    assert last.usage == found.usage
 
 
 def test_errors_are_those_of_the_client(client):
@@ -171,6 +174,16 @@ def test_infill_writes_at_the_cursor(server, toy):
     filled = toy.fill("the cat[MASK] on a mat", max_tokens=6)
     assert f"the cat{found['content']} on a mat" == filled.text
     assert found["stop_type"] == ("eos" if filled.blanks[0].finished else "limit")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_infill_of_no_tokens_writes_nothing(server, stream):
+    """Editors warm up a server so before they need it."""
+    response = post(server, input_prefix="the cat", input_suffix=" on", n_predict=0, stream=stream)
+    found = json.loads(response.text.removeprefix("data: "))
+    assert (found["content"], found["tokens"], found["tokens_predicted"]) == ("", [], 0)
+    assert (found["stop"], found["stop_type"]) == (True, "limit")
+    assert found["tokens_evaluated"] > 0
 
 
 def test_infill_streams(server):

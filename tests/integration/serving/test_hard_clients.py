@@ -195,6 +195,7 @@ def test_a_server_that_ends_takes_nothing_new(models):
         response = client.post("/v1/fill", json={"text": "a [MASK]"})
         assert response.status_code == 503
         assert response.headers["Retry-After"]
+        assert response.json()["error"]["type"] == "server_error"
 
 
 def test_a_key_opens_all_but_what_says_nothing(models):
@@ -220,6 +221,16 @@ def test_pages_of_other_origins_may_call_only_if_they_are_named(models):
         assert allowed.headers["access-control-allow-origin"] == "https://a.org"
         refused = client.options("/v1/fill", headers=ask | {"Origin": "https://b.org"})
         assert "access-control-allow-origin" not in refused.headers
+
+
+def test_a_page_of_an_origin_that_is_named_can_read_why_it_is_refused(models):
+    origin = {"Origin": "https://a.org"}
+    with client_of(models=models, origins=[origin["Origin"]], api_key="secret") as client:
+        ask = origin | {"Access-Control-Request-Method": "POST"}
+        assert client.options("/v1/fill", headers=ask).status_code == 200
+        refused = client.post("/v1/fill", json={"text": "a [MASK]"}, headers=origin)
+    assert refused.status_code == 401
+    assert refused.headers["access-control-allow-origin"] == origin["Origin"]
 
 
 def test_a_failure_says_nothing_about_us(models, monkeypatch):

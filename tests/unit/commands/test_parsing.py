@@ -38,6 +38,7 @@ class Copy:
     show: Annotated[bool, Excludes("output", "quiet")] = True
     """Print it."""
     quiet: bool = False
+    bytes: Annotated[bool, Excludes("show")] = False
     kind: Literal["text", "bytes"] = "text"
 
 
@@ -57,6 +58,7 @@ def parse(*words, **options):
     [
         (["--overwrite"], "--overwrite has no effect without --output"),
         (["--show", "--output", "x"], "--show and --output exclude each other"),
+        (["--bytes", "--no-show"], "--bytes and --show exclude each other"),
         (["--kind", "byte"], "kind is 'byte': choose one of text, bytes; did you mean 'bytes'?"),
     ],
 )
@@ -97,6 +99,7 @@ def test_help_names_positions_groups_and_defaults(capsys, monkeypatch):
         "                          Replace what is there. (default: off)",
         "  --show, --no-show       Print it. (default: on)",
         "  --quiet, --no-quiet     (default: off)",
+        "  --bytes, --no-bytes     (default: off)",
         "  --kind {text,bytes}     (default: text)",
     ]
     with pytest.raises(SystemExit):
@@ -104,7 +107,7 @@ def test_help_names_positions_groups_and_defaults(capsys, monkeypatch):
     shown = capsys.readouterr().out
     assert "--kind" in shown
     assert "--quiet" not in shown
-    assert "4 more options: unblank copy --help-all" in shown
+    assert "5 more options: unblank copy --help-all" in shown
     with pytest.raises(SystemExit):
         parse("--help-all", usual=["kind"])
     assert "--quiet, --no-quiet" in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from unblank.cli import main
 from unblank.comparing.recipe_files import load_comparison
 from unblank.comparing.report import Cell, comparison_json, draw_plot, to_markdown
 from unblank.comparing.run import cells, compare
-from unblank.evaluation.results import plain
+from unblank.evaluation.results import Score, plain
 
 RECIPES = sorted((Path(__file__).parents[3] / "recipes" / "compare").glob("*.yaml"))
 
@@ -134,6 +135,7 @@ def test_sentences_are_compared_however_a_variant_scores_them(recipe):
                 "task": f"{name} ({way})",
                 "metric": "accuracy",
                 "value": 60.0,
+                "language": "",
                 "details": {"way": way},
             }
             for name in ("binding", "blimp")
@@ -144,6 +146,36 @@ def test_sentences_are_compared_however_a_variant_scores_them(recipe):
     found = cells(comparison)
     assert {cell.measure for cell in found} == {"blimp: binding, accuracy", "blimp, accuracy"}
     assert len(found) == 2 * len(comparison.runs())
+
+
+def test_every_language_and_mean_has_a_row(recipe):
+    """A suite in several languages ends with the mean and the gap to English."""
+    recipe |= {"finetune": {}, "seeds": [0]}
+    recipe["variants"]["GPT"] = None
+    comparison = load_comparison(save(recipe))
+    rows = {"en": 3.5, "fr": 3.0, "mean": 3.25, "en above the others": 0.5}
+    for run in comparison.runs():
+        config = comparison.evaluation_options(run, comparison.measurements[0])
+        scores = [
+            asdict(
+                Score(
+                    task="own files (bi)",
+                    metric="bits a byte",
+                    value=value,
+                    count=9,
+                    language=language,
+                )
+            )
+            for language, value in rows.items()
+        ]
+        config.output.parent.mkdir(parents=True, exist_ok=True)
+        content = {"complete": True, "config": plain(config), "scores": scores}
+        config.output.write_text(json.dumps(content), encoding="utf-8")
+    found = {cell.measure: cell.value for cell in cells(comparison)}
+    assert found == {
+        f"{comparison.measurements[0].name}: own files, bits a byte, {language}": value
+        for language, value in rows.items()
+    }
 
 
 def test_missing_numbers_leave_a_gap(tmp_path):
@@ -169,7 +201,13 @@ def test_what_has_no_finite_number_is_named(recipe, monkeypatch):
     monkeypatch.setattr("unblank.comparing.run._tokenizer_step", lambda _: Step)
     for run, value in zip(loaded.runs(), (3.0, None), strict=True):
         config = loaded.evaluation_options(run, loaded.measurements[0])
-        score = {"task": "own files (bi)", "metric": "bits a byte", "value": value, "details": {}}
+        score = {
+            "task": "own files (bi)",
+            "metric": "bits a byte",
+            "value": value,
+            "language": "",
+            "details": {},
+        }
         record = {"config": plain(config), "complete": True, "scores": [score]}
         config.output.parent.mkdir(parents=True)
         config.output.write_text(json.dumps(record))

@@ -160,6 +160,12 @@ def test_damaged_dictionaries_are_refused_with_the_line(content, message, tmp_pa
         find_vocabulary_files(None, tmp_path).tokens()
 
 
+def test_a_dictionary_that_is_not_utf8_is_named(tmp_path):
+    (tmp_path / "dict.txt").write_bytes(b"caf\xe9 5\n")
+    with pytest.raises(ValueError, match=r"dict\.txt .*UTF-8"):
+        find_vocabulary_files(None, tmp_path).tokens()
+
+
 def test_pieces_with_strange_line_ends_stay_one_line_each(tmp_path):
     (tmp_path / "dict.txt").write_text("a\u2028 5\nb\x85c 4\n", encoding="utf-8")
     assert find_vocabulary_files(None, tmp_path).tokens()[4:] == ["a\u2028", "b\x85c"]

@@ -155,3 +155,23 @@ def test_what_is_wrong_with_vocabulary_files_is_said(bpe_files, wordpiece_file, 
         find_vocabulary(bpe_files)
     with pytest.raises(ValueError, match=r"\[PAD\]"):
         rebuilt(bpe_files / "vocab.txt")
+
+
+@pytest.mark.parametrize("ids", ['{"a": 0, "b": "one"}', '{"a": [], "b": {}}', '{"a": 0', "[0]"])
+def test_a_vocabulary_without_whole_numbers_is_named_once(bpe_files, ids):
+    (bpe_files / "vocab.json").write_text(ids)
+    with pytest.raises(ValueError, match=r"vocab\.json is damaged") as refused:
+        rebuilt(bpe_files)
+    assert str(refused.value).count("is damaged") == 1
+
+
+def test_merges_that_are_not_utf8_are_named(bpe_files):
+    (bpe_files / "merges.txt").write_bytes(b"caf \xe9\n")
+    with pytest.raises(ValueError, match=r"merges\.txt .*UTF-8"):
+        rebuilt(bpe_files)
+
+
+def test_names_of_vocabulary_files_may_have_capitals(bpe_files):
+    for name in ("vocab.json", "merges.txt"):
+        (bpe_files / name).rename(bpe_files / name.capitalize())
+    assert [path.name for path in find_vocabulary(bpe_files).files] == ["Vocab.json", "Merges.txt"]

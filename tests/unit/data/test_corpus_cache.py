@@ -117,9 +117,14 @@ def test_a_corpus_of_shards_is_the_corpus_of_one(folder, tokenizer, tmp_path, mo
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
-def test_one_large_file_is_shared_out(folder, tokenizer, tmp_path, monkeypatch, size):
-    large = tmp_path / "large.jsonl"
-    large.write_text("".join(path.read_text() for path in sorted(folder.iterdir())))
+@pytest.mark.parametrize("ending", [".jsonl", ".tsv"])
+def test_one_large_file_is_shared_out(folder, tokenizer, tmp_path, monkeypatch, size, ending):
+    large = tmp_path / f"large{ending}"
+    content = "".join(path.read_text() for path in sorted(folder.iterdir()))
+    if ending == ".tsv":
+        texts = [json.loads(line)["text"].replace("\n", " ") for line in content.splitlines()]
+        content = "id\ttext\n" + "".join(f"{number}\t{text}\n" for number, text in enumerate(texts))
+    large.write_text(content)
     whole = prepare(large, tokenizer, tmp_path / "whole")
     monkeypatch.setattr(shards, "_SHARD_BYTES", 1000)
     for corpus in prepare_together(large, tokenizer, tmp_path / "together", size):

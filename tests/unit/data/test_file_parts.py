@@ -38,6 +38,37 @@ def test_records_of_parts_are_those_of_the_file(tmp_path):
     assert list(TextFiles(paths=tuple(parts))) == texts
 
 
+CELLS = st.lists(
+    st.sampled_from(["", "a", '"', '"open', "\ufeffmark", "x" * 30]), min_size=2, max_size=2
+)
+
+
+@given(st.lists(CELLS | st.just([""])), st.integers(1, 60), st.sampled_from(["text", "2"]))
+def test_rows_of_parts_are_those_of_the_table(tmp_path_factory, rows, size, field):
+    path = tmp_path_factory.mktemp("parts") / "a.tsv"
+    lines = ["\t".join(row) for row in [["id", "text"], *rows]]
+    path.write_text("\ufeff" + "\r\n".join(lines), encoding="utf-8")
+    parts = file_parts(path, size, "file")
+    assert len(parts) > 1 or path.stat().st_size < 2 * size
+    whole = list(TextFiles(paths=(path,), text_field=field))
+    apart = [one for part in parts for one in TextFiles(paths=(part,), text_field=field)]
+    assert not parts or apart == whole
+
+
+def test_a_row_of_another_width_is_refused_in_any_part(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text("one\ttwo\n" * 50 + "three\n" * 50, encoding="utf-8")
+    *_, last = file_parts(path, 200, "file")
+    with pytest.raises(ValueError, match=r"after byte \d+, line 1: 1 column, but 2"):
+        list(TextFiles(paths=(last,), text_field="1"))
+
+
+@pytest.mark.parametrize("first", ["", " ", "\ufeff"])
+def test_a_table_that_begins_with_an_empty_line_is_not_divided(tmp_path, first):
+    (tmp_path / "a.tsv").write_text(f"{first}\nid\ttext\n" + "1\ta\n" * 90, encoding="utf-8")
+    assert not file_parts(tmp_path / "a.tsv", 100, "file")
+
+
 @pytest.mark.parametrize("name", ["a.jsonl.gz", "a.csv", "a.json", "a.parquet"])
 def test_what_has_no_lines_to_find_is_not_divided(tmp_path, name):
     (tmp_path / name).write_bytes(b"0" * 9000)

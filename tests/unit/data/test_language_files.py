@@ -45,6 +45,13 @@ def test_a_file_whose_own_name_ends_so_is_that_file(folder):
     assert found(f"{folder}/a@de") == {("a@de", "")}
 
 
+@pytest.mark.filterwarnings("ignore:.*the same file again")
+@pytest.mark.parametrize("codes", [("@en", ""), ("@en", "@de"), ("", "@en")])
+def test_a_file_keeps_the_language_of_the_first_entry_that_says_one(folder, codes):
+    entries = [f"{folder}/val.en.jsonl{code}" for code in codes]
+    assert found(entries) == {("val.en.jsonl", "en")}
+
+
 def test_other_files_have_none(folder):
     assert found([f"{folder}/train.sw.jsonl"]) == {("train.sw.jsonl", "")}
 

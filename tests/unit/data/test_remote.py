@@ -14,6 +14,7 @@ import pytest
 
 from unblank.data import remote
 from unblank.data.files import find_files
+from unblank.data.language_sources import open_language_sources
 from unblank.data.records import read_records
 from unblank.data.remote import data_path
 from unblank.data.shards import prepare_corpus
@@ -110,6 +111,14 @@ def test_a_local_file_of_such_a_name_stays_local(tmp_path, monkeypatch):
     (tmp_path / "memory:").mkdir()
     (tmp_path / "memory:" / "a.txt").write_text("local")
     assert texts_of("memory:/a.txt") == ["local"]
+
+
+def test_a_file_of_several_languages_is_divided(memory, tmp_path):
+    memory.pipe("/corpus/pairs.jsonl", b'{"en": "the cat", "de": "die Katze"}\n')
+    entry = "memory://corpus/pairs.jsonl:{lang}"
+    found = open_language_sources([entry], text_field="text", cache_dir=tmp_path / "cache")
+    texts = {one.language: list(one.texts(text_field="text", text_unit="file")) for one in found}
+    assert texts == {"de": ["die Katze"], "en": ["the cat"]}
 
 
 def test_records_of_a_table(memory):

@@ -13,13 +13,13 @@ from unblank.data.text_file_cache import TextFileCache
 @pytest.fixture
 def reads(monkeypatch):
     """The files that were read, in order."""
-    read, found = text_file_cache._hash_of, []
+    read, found = text_file_cache.file_hash, []
 
     def noted(path, advance):
         found.append(path.name)
         return read(path, advance)
 
-    monkeypatch.setattr(text_file_cache, "_hash_of", noted)
+    monkeypatch.setattr(text_file_cache, "file_hash", noted)
     return found
 
 

@@ -22,3 +22,13 @@ def test_both_ways_out_are_told(batch_size, num_processes, rows, processes):
     assert f"({batch_size})" in str(refused.value)
     require_equal_shares(rows, num_processes)
     require_equal_shares(batch_size, int(processes.split()[0]))
+
+
+def test_groups_of_rows_stay_together():
+    with pytest.raises(
+        ValueError, match=r"\(12\) .* \(4\) times .*micro_batch_size \(2\)"
+    ) as refused:
+        require_equal_shares(12, 4, group_size=2)
+    assert str(refused.value).endswith("set it to 16, or start 3 processes")
+    for batch_size, num_processes in ((16, 4), (12, 3)):
+        require_equal_shares(batch_size, num_processes, group_size=2)

@@ -17,6 +17,7 @@ PATIENCE = timedelta(seconds=20)
 @pytest.fixture
 def store(monkeypatch):
     """The store that torchrun would keep."""
+    monkeypatch.setattr(module, "_LATEST", PATIENCE)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
@@ -39,9 +40,9 @@ def test_all_find_the_same_place_and_each_time_another(store):
         assert met(3) == [b"hello"] * 3
 
 
-def test_marks_of_processes_that_are_gone_do_not_matter(store):
+def test_processes_that_are_gone_do_not_matter(store):
     for rank in range(3):
-        store.set(f"came/{rank}", "gone")
+        store.add(f"came/{rank}", 2)
     assert met(3) == [b"hello"] * 3
 
 
@@ -75,6 +76,25 @@ def test_processes_that_count_one_another_differently_are_told(store):
         threads.submit(rendezvous, 1, 3, PATIENCE)
         with pytest.raises(ValueError, match=r"WORLD_SIZE is 2 .* 3 in process 1"):
             first.result()
+
+
+def test_two_of_the_same_rank_are_told_and_so_are_the_others(store, monkeypatch):
+    monkeypatch.setattr(module, "is_torchrun_store", lambda: False)
+    monkeypatch.setattr(module, "_kept_store", lambda address, port, _: store)
+    with ThreadPoolExecutor(3) as threads:
+        came = [threads.submit(rendezvous, rank, 3, PATIENCE) for rank in (0, 2, 2)]
+        for one in came:
+            with pytest.raises(ValueError, match="two processes have RANK 2"):
+                one.result()
+
+
+def test_a_process_that_torchrun_starts_again_is_no_second_one(store):
+    with ThreadPoolExecutor(4) as threads:
+        came = [threads.submit(rendezvous, rank, 3, PATIENCE) for rank in (0, 2, 2)]
+        time.sleep(0.5)  # in which all have come
+        came.append(threads.submit(rendezvous, 1, 3, PATIENCE))
+        came[0].result().set("word", "hello")
+        assert [one.result().get("word") for one in came] == [b"hello"] * 4
 
 
 def test_who_comes_again_first_finds_the_one_that_is_still_leaving(monkeypatch):

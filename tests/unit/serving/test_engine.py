@@ -200,6 +200,26 @@ def test_after_a_failed_step_the_next_request_is_served(engine, monkeypatch):
     assert engine.figures.failed == 1
 
 
+def test_nothing_that_came_with_a_failed_step_waits_for_ever(engine, monkeypatch):
+    """Tasks that one turn takes from the queue together: calls, searches, texts."""
+
+    def fail(*given):
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr("unblank.generation.rows.Rows.feed_prompts", fail)
+    go = held(engine)
+    called, ended = Future(), []
+    engine.submit([CallTask(lambda: 5, called.set_result)])
+    for way in (0, 3, 0):  # the second one is a beam search
+        _, task, future = task_of(FILLERS[way], TEXTS[0])
+        engine.submit([task])
+        ended.append(future)
+    go.set()
+    assert called.result(30) == 5
+    assert all(isinstance(future.result(30), EngineFailedError) for future in ended)
+    assert engine.is_idle
+
+
 def test_a_closed_engine_finishes_what_it_has(engine):
     go = held(engine)
     _, task, future = task_of(FILLERS[1], TEXTS[0])

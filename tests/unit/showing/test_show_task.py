@@ -5,16 +5,16 @@ import json
 import re
 
 import pytest
-from rich.console import Console
 
 from unblank.commands import show
+from unblank.consoles import TextConsole
 from unblank.showing.options import ShowTaskOptions, ShowTextOptions
 from unblank.showing.task import show_task
 
 
 def printed(config):
     stream = io.StringIO()
-    show_task(config, Console(file=stream, width=200, highlight=False))
+    show_task(config, TextConsole(file=stream, width=200, highlight=False))
     return stream.getvalue()
 
 

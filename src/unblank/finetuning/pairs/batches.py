@@ -85,15 +85,9 @@ class PairBatches:
         """
         per_pass = micro_batch_tokens or max(batch_tokens // world.size, 1)
         row_length = per_pass if kind.is_forward_pass else max(longest, SHORTEST_LENGTH)
-        rows_per_process = max(batch_tokens // row_length // world.size, 1)
-        return cls(
-            kind,
-            row_length,
-            rows_per_process * world.size,
-            min(max(per_pass // row_length, 1), rows_per_process),
-            num_workers,
-            world,
-        )
+        share = max(batch_tokens // row_length // world.size, 1)
+        rows_per_pass = min(max(per_pass // row_length, 1), share)
+        return cls(kind, row_length, share * world.size, rows_per_pass, num_workers, world)
 
     def measure(self, entries: Sequence[EncodedPairs]) -> EpochSize:
         """Return the size of an epoch; of very large data, from its first examples."""
