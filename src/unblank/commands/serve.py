@@ -10,6 +10,7 @@ from unblank.commands.parsing import parse_settings
 from unblank.settings.choices import DType
 from unblank.settings.marks import PathText, Positional
 from unblank.settings.ranges import Duration, NotNegative, OneOrMore, Positive, check_values
+from unblank.untrusted.plain_text import read_plain_text
 
 __all__ = ["ServeSettings", "parse", "run"]
 
