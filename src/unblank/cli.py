@@ -19,7 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
-from unblank.disk_errors import cannot_write
+from unblank.disk_errors import write_failure
 from unblank.interruption import REQUESTS, leave, raise_on_signals, received_signal
 from unblank.process import is_main_process
 from unblank.supervision import supervise
@@ -194,7 +194,7 @@ def _said_by(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None and "[Errno" in str(error):
         place, number = os.fsdecode(error.filename), error.errno or 0
         if number in (*_FULL, errno.EROFS):
-            return str(cannot_write(number, Path(place)))
+            return str(write_failure(number, Path(place)))
         return f"cannot use {place}: {_REASONS.get(number, error.strerror)}"
     return str(error)
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["cannot_write", "writes_to"]
+__all__ = ["write_failure", "writes_to"]
 
 _IN_RUST = re.compile(r"\(os error (\d+)\)")
 _IN_NUMPY = re.compile(r"\d+ requested and \d+ written")
@@ -53,15 +53,15 @@ def writes_to(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         if _IN_NUMPY.fullmatch(str(error)):
-            raise cannot_write(errno.ENOSPC, path) from error
+            raise write_failure(errno.ENOSPC, path) from error
         if error.errno not in _ADVICE or not _concerns(error, path):
             raise
-        raise cannot_write(error.errno, path) from error
+        raise write_failure(error.errno, path) from error
     except Exception as error:
         found = _IN_RUST.search(str(error))
         if found is None:
             raise
-        raise cannot_write(int(found.group(1)), path) from error
+        raise write_failure(int(found.group(1)), path) from error
 
 
 def _concerns(error: OSError, path: Path) -> bool:
@@ -75,7 +75,7 @@ def _concerns(error: OSError, path: Path) -> bool:
     return ours.parent in named.parents and ours.name in named.parts[len(ours.parts) - 1]
 
 
-def cannot_write(number: int, path: Path) -> CannotWriteError:
+def write_failure(number: int, path: Path) -> CannotWriteError:
     """Return an error that says which file or folder cannot be written, why, and what to do.
 
     Args:

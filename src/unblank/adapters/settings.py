@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from unblank.settings.ranges import Length, Positive, ProperShare, check_values
+from unblank.settings.ranges import Positive, ProperShare, TextLength, check_values
 
 __all__ = ["LoraSettings", "PromptSettings"]
 
@@ -29,7 +29,7 @@ class LoraSettings:
 class PromptSettings:
     """--method prompt: trained vectors after [CLS]; --method deep-prompt: in every layer. GLM."""
 
-    length: Length[Positive[int]] = 16
+    length: TextLength[Positive[int]] = 16
     """Number of vectors; with --method prompt they take up positions of the text."""
     encoder: Literal["none", "mlp", "lstm"] | None = None
     """--method prompt: encoder through which the vectors are trained; the published program used

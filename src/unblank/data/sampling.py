@@ -16,7 +16,7 @@ from typing_extensions import TypeVar
 from unblank.data.mixing import SourceSchedule, TemperatureSchedule
 from unblank.data.permutation import mix, permuted, uniform
 from unblank.examples import AnyExample, Example, IntArray
-from unblank.settings.ranges import Length, Positive, Probability, Seed, check_values, minimum
+from unblank.settings.ranges import Positive, Probability, Seed, TextLength, check_values, minimum
 from unblank.tokenization.special import SpecialIds
 
 __all__ = ["MINIMUM_TOKENS", "Corpus", "Objective", "Sampler", "SamplingSettings"]
@@ -62,7 +62,7 @@ class _TellsLengths(Protocol):
 class SamplingSettings:
     """How samples are drawn from the corpora."""
 
-    max_length: Length[Annotated[int, minimum(_SHORTEST_MAX_LENGTH)]] = 512
+    max_length: TextLength[Annotated[int, minimum(_SHORTEST_MAX_LENGTH)]] = 512
     """Positions that an example may take, Part A and Part B together."""
     seed: Seed[int] = 0
     """Seed for everything random in the data."""

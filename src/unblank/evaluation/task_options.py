@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from unblank.evaluation.options import DataOptions, EvaluationOptions
 from unblank.settings.choices import BlankToken, Layout, Normalization, PromptMode, WordMode
 from unblank.settings.marks import Excludes, Needs, PathText
-from unblank.settings.ranges import Length, NotNegative, NumBeams, Positive, Seed, check_values
+from unblank.settings.ranges import NotNegative, NumBeams, Positive, Seed, TextLength, check_values
 
 __all__ = [
     "ClassifierOptions",
@@ -101,7 +101,7 @@ class QuestionsOptions(DataOptions):
     training."""
     extract: Annotated[bool, Excludes("retrieve")] = False
     """Allow only answers that appear in the passage, word for word."""
-    max_source_length: Length[Positive[int | None]] = None
+    max_source_length: TextLength[Positive[int | None]] = None
     """Most tokens of a window of the passage with its question. Default: 512, or what the model
     has positions for."""
     blank: BlankToken | None = None

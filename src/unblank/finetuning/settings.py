@@ -28,7 +28,6 @@ from unblank.settings.identity import MayChange, SharesOut
 from unblank.settings.marks import Excludes, PathText
 from unblank.settings.ranges import (
     Duration,
-    Length,
     LengthPenalty,
     NotNegative,
     NumBeams,
@@ -37,6 +36,7 @@ from unblank.settings.ranges import (
     PositiveShare,
     ProperShare,
     Seed,
+    TextLength,
     check_values,
 )
 
@@ -135,10 +135,10 @@ class PairSettings(MaskRatioSettings):
 
     label_smoothing: ProperShare[float] = 0.1
     """Label smoothing: probability moved from the target token to all others, in [0, 1)."""
-    max_source_length: Length[Positive[int]] = 256
+    max_source_length: TextLength[Positive[int]] = 256
     """Most tokens of a source, special tokens included; if not given, no more than the model has
     positions."""
-    max_target_length: Length[Positive[int]] = 128
+    max_target_length: TextLength[Positive[int]] = 128
     """Most tokens of a target, its end included; if not given, no more than the model has
     positions."""
     too_long: TooLong = "cut"

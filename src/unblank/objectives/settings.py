@@ -10,11 +10,11 @@ from typing import Annotated
 from unblank.settings.checks import require_a_weight
 from unblank.settings.identity import EarlierDefault
 from unblank.settings.ranges import (
-    Length,
     NotNegative,
     Positive,
     PositiveShare,
     Probability,
+    TextLength,
     check_values,
 )
 
@@ -73,7 +73,7 @@ class ObjectiveSettings:
     """Mean of the Poisson distribution of token span lengths (0 and lengths over the maximum are
     left out, so 3 gives spans of 3.16 tokens on average)."""
 
-    max_span_length: Length[Positive[int]] = 39
+    max_span_length: TextLength[Positive[int]] = 39
     """Longest token span, in tokens."""
 
     shuffle_spans: bool = True

@@ -23,7 +23,7 @@ from unblank.objectives.settings import ObjectiveSettings
 from unblank.settings.checks import require
 from unblank.settings.identity import MayChange, SharesOut
 from unblank.settings.marks import PathText
-from unblank.settings.ranges import Length, NotNegative, Positive, minimum
+from unblank.settings.ranges import NotNegative, Positive, TextLength, minimum
 
 __all__ = [
     "PretrainDataSettings",
@@ -56,13 +56,13 @@ class PretrainDataSettings(DataSettings):
     language xx must be in the vocabulary (tokenizer.extra_tokens)."""
     weights: Positive[tuple[float, ...] | None] = None
     """Share of samples to draw from each entry of `train`, then of `pairs`."""
-    max_length: Length[Annotated[int, minimum(32)]] = 512
+    max_length: TextLength[Annotated[int, minimum(32)]] = 512
     """Most positions of one sample, Part A and Part B together; for encoder-decoders, most tokens
     of a text before it is corrupted, and positions of either side."""
     too_long: MayChange[Literal["cut", "refuse"]] = "cut"
     """Whether pairs that exceed max_length are refused, or cut on their longer side and counted.
     Texts of `train` are divided into samples, which loses nothing."""
-    row_length: Length[Positive[int | None]] = None
+    row_length: TextLength[Positive[int | None]] = None
     """Positions of a row, into which whole samples are packed. Encoder-decoders do not pack: a
     forward pass has micro_batch_size * row_length padded positions, source and target together, of
     samples of similar length. Default: max_length."""

@@ -17,7 +17,6 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 __all__ = [
     "ONE_OR_MORE",
     "Duration",
-    "Length",
     "LengthPenalty",
     "NotNegative",
     "NumBeams",
@@ -30,6 +29,7 @@ __all__ = [
     "Probability",
     "ProperShare",
     "Seed",
+    "TextLength",
     "TokensRatio",
     "VocabularySize",
     "check_count",
@@ -80,8 +80,8 @@ OpenShare = Annotated[Number, Bounds("in (0, 1)", 0, 1, without_low=True, withou
 """A share that is neither nothing nor all."""
 Probability = Annotated[Number, Bounds("in [0, 1]", 0, 1)]
 """A share or a probability, nothing and all included."""
-Length = Annotated[Number, Bounds("at most 1,000,000", high=10**6)]
-"""The tokens of one text or span, of which tables are made: `Length[Positive[int]]`."""
+TextLength = Annotated[Number, Bounds("at most 1,000,000", high=10**6)]
+"""The tokens of one text or span, of which tables are made: `TextLength[Positive[int]]`."""
 Duration = Annotated[Number, Bounds("at most 10,000,000", high=10**7)]
 """Seconds, minutes or epochs: of many more, clocks, calendars and steps make errors."""
 VocabularySize = Annotated[Number, Bounds("at most 10,000,000", high=10**7)]

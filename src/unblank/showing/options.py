@@ -8,7 +8,7 @@ from unblank.objectives.seq2seq_settings import Seq2SeqSettings
 from unblank.objectives.settings import ObjectiveSettings
 from unblank.settings.choices import Layout, PromptMode, WordMode
 from unblank.settings.marks import PathText, Positional
-from unblank.settings.ranges import Length, NotNegative, Positive, Seed, check_values
+from unblank.settings.ranges import NotNegative, Positive, Seed, TextLength, check_values
 from unblank.untrusted.json_text import read_json_object
 
 __all__ = [
@@ -32,7 +32,7 @@ class ShowSampleOptions:
     """Model folder, whose tokenizer is used."""
     text_field: str = "text"
     """Field that holds the text, in files with fields."""
-    max_length: Length[Positive[int]] = 128
+    max_length: TextLength[Positive[int]] = 128
     """Most positions of a sample, Part A and Part B together; for an encoder-decoder, most tokens
     of the text before it is corrupted."""
     seed: Seed[int] = 0
@@ -120,7 +120,7 @@ class ShowTaskOptions:
     """Model folder; the candidates are then scored too."""
     tokenizer: Path | None = None
     """Folder of a tokenizer, instead of a model. Without either, only texts are shown."""
-    max_length: Length[Positive[int | None]] = None
+    max_length: TextLength[Positive[int | None]] = None
     """Most positions of an example. Default: the model's, or 512."""
     layout: Layout = "blank"
     """How the model answers: in a blank, in a blank marked by a sentinel (for models pretrained

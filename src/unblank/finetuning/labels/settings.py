@@ -8,7 +8,7 @@ from typing import Literal
 
 from unblank.settings.checks import require
 from unblank.settings.choices import Layout, PromptMode, WordMode
-from unblank.settings.ranges import Length, NotNegative, Positive, check_values
+from unblank.settings.ranges import NotNegative, Positive, TextLength, check_values
 
 __all__ = ["Branch", "ClozeSettings", "GridSettings", "Pooled"]
 
@@ -52,7 +52,7 @@ class ClozeSettings:
     loss: Literal["cross_entropy", "hinge", "generative", "mix"] = "cross_entropy"
     """Loss over the scores of the candidates: the paper's cross-entropy, or one of the published
     program's (mix = cross-entropy and the likelihood of the right answer)."""
-    max_length: Length[Positive[int | None]] = None
+    max_length: TextLength[Positive[int | None]] = None
     """Most positions of an example; longer ones are shortened in the fields that the task names.
     Default: the model's."""
     classifier: bool = False
