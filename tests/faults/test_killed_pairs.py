@@ -83,8 +83,15 @@ def words_of(command, corpus, cache, output):
 
 
 def contents(folder):
-    """Return what every file holds, hidden ones included."""
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    """Return what every file holds, hidden ones included, but for the cache of hashes.
+
+    Only files that were two seconds old when they were read are in that one.
+    """
+    paths = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "known_text.json"
+    ]
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 

@@ -14,8 +14,9 @@ from typing import Any
 
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.checkpoint._state_dict_stager import StateDictStager
 from torch.distributed.checkpoint.api import CheckpointException
-from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
+from torch.distributed.checkpoint.staging import AsyncStager
 from torch.distributed.checkpoint.state_dict_saver import async_save
 
 from unblank.engine.checkpoint import CheckpointError, cannot_write, new_checkpoint
@@ -26,6 +27,28 @@ from unblank.integrity import SHARDED_NAME, FileFacts
 from unblank.untrusted.sharded_weights import CheckpointPart, named
 
 __all__ = ["ShardedSaving"]
+
+
+class _KeptCopies(AsyncStager):
+    """Copies of the shards, in memory that is used again for the next checkpoint.
+
+    torch's `DefaultStager` does the same, but that of torch 2.11 serves for one checkpoint only.
+    """
+
+    _synchronize_after_execute = False
+
+    def __init__(self) -> None:
+        self._stager = StateDictStager(pin_memory=False, share_memory=False)
+
+    def stage(self, state_dict: dict[str, Any]) -> dict[str, Any]:
+        copies: dict[str, Any] = self._stager.stage(state_dict)
+        return copies
+
+    def synchronize_staging(self) -> None:
+        """Do nothing, as all is copied when `stage` returns."""
+
+    def close(self) -> None:
+        self._stager.close()
 
 
 class ShardedSaving:
@@ -42,14 +65,7 @@ class ShardedSaving:
         # torch's default timeout, as it only waits for a disk.
         self._group = dist.new_group(backend="gloo")
         self._thread = ThreadPoolExecutor(1, "checkpoint")
-        self._stager = DefaultStager(
-            StagingOptions(
-                use_pinned_memory=False,
-                use_shared_memory=False,
-                use_async_staging=False,
-                use_non_blocking_copy=False,
-            )
-        )
+        self._copies = _KeptCopies()
         self._pending: Future[None] | None = None
 
     def start(
@@ -96,7 +112,7 @@ class ShardedSaving:
                 tensors,
                 storage_writer=writer,
                 process_group=self._group,
-                async_stager=self._stager,
+                async_stager=self._copies,
             )
             self._pending = self._thread.submit(
                 self._complete, writing, writer, facts, stack.pop_all(), when_complete
@@ -130,7 +146,7 @@ class ShardedSaving:
     def close(self) -> None:
         """Let what is being written come to its end, whatever that is."""
         self._thread.shutdown()
-        self._stager.close()
+        self._copies.close()
 
     def _complete(
         self,

@@ -4,6 +4,7 @@ For programs that know nothing of this library and encode as `tokenizer(text)` d
 pipelines among them. The library adds these tokens itself and asks tokenizers for none.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, fields
@@ -16,6 +17,8 @@ __all__ = ["Frame", "Truncation", "frame_in", "framed", "unframe"]
 
 _SETTING = "text_frame"
 """Field of `tokenizer_config.json` with what a tokenizer was given; see `Frame`."""
+_REPLACED = "text_frame_replaces"
+"""Field with the post-processor that the tokenizer had before, as in `tokenizer.json`."""
 
 Truncation = Literal["only_first", "only_second"]
 """Which text gives way in a row that is too long, as transformers calls it."""
@@ -75,6 +78,7 @@ def framed(
         made.model_max_length = max_length
     _set(made, split_special_tokens=is_plain, truncation_side=frame.side)
     made.init_kwargs[_SETTING] = asdict(frame)
+    made.init_kwargs[_REPLACED] = json.loads(tokenizer.backend_tokenizer.to_str())["post_processor"]
     return made
 
 
@@ -87,12 +91,22 @@ def frame_in(settings: Mapping[str, Any]) -> Frame | None:
 
 
 def unframe(tokenizer: "PreTrainedTokenizerFast") -> None:
-    """Take from a tokenizer what `framed` gave it; any other is left as it is."""
+    """Take from a tokenizer what `framed` gave it; any other is left as it is.
+
+    It is then what it was before, to the letter, as prepared text is found by its content.
+    """
+    from tokenizers import Tokenizer
     from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
+    replaced = tokenizer.init_kwargs.pop(_REPLACED, None)
     if tokenizer.init_kwargs.pop(_SETTING, None) is None:
         return
-    tokenizer.backend_tokenizer.post_processor = None
+    core = tokenizer.backend_tokenizer
+    before = json.loads(core.to_str()) | {"post_processor": replaced}
+    try:
+        core.post_processor = Tokenizer.from_str(json.dumps(before)).post_processor
+    except Exception as error:  # tokenizers has no type of its own
+        raise ValueError(f"{_REPLACED} in tokenizer_config.json is damaged: {error}") from error
     tokenizer.model_max_length = VERY_LARGE_INTEGER
     _set(tokenizer, split_special_tokens=False, truncation_side="right")
 
