@@ -148,7 +148,8 @@ def _read_files(session: Session[EvaluationOptions]) -> list[tuple[str, int, int
         found = find_entry_files(named)
     elif isinstance(options, LmEvalOptions):
         folders = {Path(name).parent for name in options.tasks}
-        found = tuple(path for one in folders for path in one.iterdir() if path.suffix in _BESIDE)
+        beside = (path for folder in folders for path in folder.glob("*"))  # of none, nothing
+        found = tuple(path for path in beside if path.suffix in _BESIDE and path.is_file())
     else:
         found = _files_below(getattr(options, "data", None) or os.environ.get("UNBLANK_DATA"))
     found += _files_below(getattr(options, "retrieve", None))

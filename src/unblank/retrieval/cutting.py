@@ -11,7 +11,9 @@ __all__ = ["cut_passages"]
 
 _SENTENCE = regex.compile(
     # A full stop before a digit or a letter with case is inside a number or a name: 3.14, a.org.
-    r".*?(?:\p{Sentence_Terminal}++(?!(?<=\.)[\p{L}\p{N}--\p{Lo}])[\p{Pe}\p{Pf}\"']*\s*"
+    # Only the first of a run is tried, so that long runs (......5) take linear time.
+    r".*?(?:(?<!\p{Sentence_Terminal})\p{Sentence_Terminal}++(?!(?<=\.)[\p{L}\p{N}--\p{Lo}])"
+    r"[\p{Pe}\p{Pf}\"']*\s*"
     r"|\n\s*\n\s*|\Z)",
     regex.DOTALL | regex.V1,
 )

@@ -7,14 +7,18 @@ __all__ = ["refuse_pointer"]
 _POINTER = b"version https://git-lfs"
 
 
-def refuse_pointer(path: Path) -> None:
+def refuse_pointer(path: Path, content: bytes | None = None) -> None:
     """Say so if a file is only a pointer to what it should hold.
+
+    Args:
+        path: the file.
+        content: what was read of it, as a pipe can be read only once; None to read it here.
 
     Raises:
         ValueError: it is.
     """
-    with path.open("rb") as file:
-        if file.read(len(_POINTER)) == _POINTER:
-            raise ValueError(
-                f"{path} is only a git-lfs pointer: fetch the file itself (git lfs pull)"
-            )
+    if content is None:
+        with path.open("rb") as file:
+            content = file.read(len(_POINTER))
+    if content.startswith(_POINTER):
+        raise ValueError(f"{path} is only a git-lfs pointer: fetch the file itself (git lfs pull)")

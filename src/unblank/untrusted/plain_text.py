@@ -14,11 +14,12 @@ def read_plain_text(path: Path) -> str:
         OSError: it cannot be read.
         ValueError: it is not UTF-8, or only a git-lfs pointer; the message names it.
     """
-    refuse_pointer(path)
     try:
-        return path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{path} is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x} "
             f"({error.reason}); fetch it again, or save it as UTF-8"
         ) from None
+    refuse_pointer(path, text.encode())
+    return text

@@ -147,6 +147,7 @@ def test_with_an_edited_task_of_lm_eval_all_is_measured_anew(count, model_folder
     pytest.importorskip("lm_eval")
     write(tmp_path / "data.jsonl", [{"q": f"a cat {n}"} for n in range(3)])
     task = tmp_path / "text.yaml"
+    (tmp_path / ".#text.yaml").symlink_to("who@where.1")  # an editor has the file open
     config = suite_options("lm-eval")(
         model=str(model_folder), tasks=(str(task),) * 3, output=tmp_path / "results/parts.json"
     )
@@ -160,6 +161,17 @@ def test_with_an_edited_task_of_lm_eval_all_is_measured_anew(count, model_folder
         )
         assert goes_on(count, config, capsys) == is_known
         assert goes_on(count, config, capsys)
+
+
+def test_a_task_of_lm_eval_in_no_folder_is_named(model_folder, tmp_path):
+    pytest.importorskip("lm_eval")
+    task = tmp_path / "none" / "text.yaml"
+    with pytest.raises(FileNotFoundError, match=f"there is no task file {task}"):
+        evaluate(
+            suite_options("lm-eval")(
+                model=str(model_folder), tasks=(str(task),), output=tmp_path / "parts.json"
+            )
+        )
 
 
 def test_an_interrupted_measurement_goes_on(count, model_folder, data_folder, results):

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+import time
 from collections import Counter
 
 import numpy as np
@@ -103,6 +104,12 @@ def test_a_full_stop_inside_a_word_or_number_ends_no_sentence():
         "now.",
     ]
     assert list(cut_passages("东京.大阪.", 2)) == ["东京.", "大阪."]
+
+
+def test_a_run_of_full_stops_takes_linear_time():
+    start = time.process_time()
+    list(cut_passages("Contents " + "." * 60_000 + "a", 100))  # squared, some 15 seconds
+    assert time.process_time() - start < 3
 
 
 @pytest.mark.parametrize("text", ["漢" * 3000, "使用Python编程" * 500, "a,b;" * 1000])

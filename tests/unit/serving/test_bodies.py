@@ -1,6 +1,8 @@
 """The fields of requests are those of the library's options: names and defaults."""
 
+import os
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
@@ -63,3 +65,14 @@ def test_the_key_comes_from_a_file_or_the_environment(tmp_path, monkeypatch):
         ServeSettings(models=("a",), api_key_file=file).api_key()
     monkeypatch.delenv("UNBLANK_API_KEY")
     assert ServeSettings(models=("a",)).api_key() is None
+
+
+def test_the_key_may_come_through_a_pipe():
+    end, start = os.pipe()
+    os.write(start, b"of the pipe\n")
+    os.close(start)
+    try:
+        settings = ServeSettings(models=("a",), api_key_file=Path(f"/dev/fd/{end}"))
+        assert settings.api_key() == "of the pipe"
+    finally:
+        os.close(end)
